@@ -1,0 +1,33 @@
+"""jaxlr: the learning-rate laboratory for JAX.
+
+A whole grid of settings and seeds trains in one compiled program and comes back as labelled curves.
+
+The names below are the public API. Each is loaded when it is first used (PEP 562), so that `import jaxlr` is quick
+and loads neither matplotlib, scikit-learn, pandas nor xarray.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_MODULES = ("schedules",)
+
+_NAMES: dict[str, str] = {}
+"""Public name -> the module that defines it."""
+
+__all__ = ["__version__", *_MODULES, *_NAMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"{__name__}.{name}")
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'jaxlr' has no attribute {name!r}; its public names are {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

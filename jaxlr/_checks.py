@@ -1,0 +1,73 @@
+"""Checks of arguments: raise with the argument's name, what was required and what was received.
+
+Numbers, NumPy arrays and sequences of numbers are checked. A `jax.Array`, traced or not, passes unread: inside a
+compiled program its value is unknown, and outside one reading it would wait for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def _known(value: Any) -> bool:
+    return not isinstance(value, jax.Array)
+
+
+def _require(ok: bool, name: str, requirement: str, value: Any) -> None:
+    if not ok:
+        raise ValueError(f"{name} must be {requirement}, got {value!r}")
+
+
+def real(name: str, value: Any) -> None:
+    """`value` is a number, an array or a sequence of numbers: not a string, a bool or None."""
+    if not _known(value):
+        return
+    array = np.asarray(value)
+    if array.dtype == bool or not np.issubdtype(array.dtype, np.number):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+
+
+def finite(name: str, value: Any) -> None:
+    """Every number in `value` is finite."""
+    real(name, value)
+    if _known(value):
+        _require(bool(np.isfinite(value).all()), name, "finite", value)
+
+
+def positive(name: str, value: Any) -> None:
+    """Every number in `value` is finite and above zero."""
+    finite(name, value)
+    if _known(value):
+        _require(bool((np.asarray(value) > 0).all()), name, "positive", value)
+
+
+def non_negative(name: str, value: Any) -> None:
+    """Every number in `value` is finite and not below zero."""
+    finite(name, value)
+    if _known(value):
+        _require(bool((np.asarray(value) >= 0).all()), name, "zero or more", value)
+
+
+def between(name: str, value: Any, low: float, high: float) -> None:
+    """Every number in `value` lies in the closed interval [low, high]."""
+    finite(name, value)
+    if _known(value):
+        array = np.asarray(value)
+        _require(bool(((array >= low) & (array <= high)).all()), name, f"between {low} and {high}", value)
+
+
+def count(name: str, value: Any, *, minimum: int = 1) -> None:
+    """`value` is one Python or NumPy integer, at least `minimum`: a size that shapes a program."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
+    _require(value >= minimum, name, f"an integer of at least {minimum}", value)
+
+
+def one_of(name: str, value: Any, options: Sequence[str]) -> None:
+    """`value` is one of the names in `options`."""
+    if value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(options)}; got {value!r}")
