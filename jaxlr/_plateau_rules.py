@@ -1,0 +1,153 @@
+"""The rules of `jaxlr.plateau`: what counts as better, and what follows, by default and in each library.
+
+An *improved* rule is `(plateau, state, metric) -> bool`; a *step* rule is `(plateau, state, improved, event)
+-> (value, wait, cooldown)`. The libraries' rules keep their faults on purpose: they are there to be compared
+with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import jax
+import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from jaxlr._trend import falling
+
+if TYPE_CHECKING:
+    from jaxlr.plateau import Plateau, PlateauState
+
+
+def as_float(value: ArrayLike) -> jax.Array:
+    """`value` in the default float type, never weakly typed: a scan carries one type."""
+    return jnp.asarray(value, float)
+
+
+def _improved_default(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
+    gain = state.best - metric if plateau.mode == "min" else metric - state.best
+    # rtol * inf is NaN for rtol = 0, and before the first metric any margin will do.
+    size = jnp.where(jnp.isfinite(state.best), jnp.abs(state.best), 0.0)
+    return gain > as_float(plateau.rtol) * size + as_float(plateau.atol)
+
+
+def _improved_keras(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
+    delta = as_float(plateau.atol)
+    better = metric + delta < state.best if plateau.mode == "min" else metric - delta > state.best
+    return better | (state.updates == 0)
+
+
+def _improved_library(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
+    rtol, atol = as_float(plateau.rtol), as_float(plateau.atol)
+    if plateau.mode == "min":
+        return metric < (1 - rtol) * state.best - atol
+    return metric > (1 + rtol) * state.best + atol
+
+
+def _step_default(
+    plateau: Plateau, state: PlateauState, improved: jax.Array, event: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    skipped = state.cooldown > 0
+    bad = ~(improved | event | skipped)
+    wait = jnp.where(improved | skipped, 0, state.wait + bad)
+    due = bad & (wait >= plateau.patience)
+    if state.history is not None:
+        due &= ~falling(state.history if plateau.mode == "min" else -state.history, plateau.patience)
+    reduce = due & (state.value > as_float(plateau.min_value))
+    return (
+        jnp.where(reduce, _lowered(plateau, state.value), state.value),
+        jnp.where(reduce, 0, wait),
+        jnp.where(reduce, _count(plateau.cooldown), jnp.maximum(state.cooldown - 1, 0)),
+    )
+
+
+def _step_keras(
+    plateau: Plateau, state: PlateauState, improved: jax.Array, event: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    # The counter goes down before it is asked: a cooldown of 1 is none.
+    cooldown = jnp.maximum(state.cooldown - 1, 0)
+    bad = ~improved & (cooldown == 0)
+    wait = jnp.where(improved | (state.cooldown > 0), 0, state.wait) + bad
+    floor = as_float(plateau.min_value)
+    # Keras makes min_lr a NumPy float32: Keras 3 compares a Python float with it, Keras 2 a NumPy float64.
+    if plateau.semantics == "keras":
+        above = state.value.astype(jnp.float32) > floor.astype(jnp.float32)
+    else:
+        above = state.value > floor.astype(jnp.float32).astype(floor.dtype)
+    reduce = bad & (wait >= plateau.patience) & above
+    return (
+        jnp.where(reduce, jnp.maximum(_product(state.value, as_float(plateau.factor)), floor), state.value),
+        jnp.where(reduce, 0, wait),
+        jnp.where(reduce, _count(plateau.cooldown), cooldown),
+    )
+
+
+def _step_torch(
+    plateau: Plateau, state: PlateauState, improved: jax.Array, event: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    wait = jnp.where(improved | (state.cooldown > 0), 0, state.wait + 1)
+    due = wait > plateau.patience
+    lowered = jnp.maximum(_product(state.value, as_float(plateau.factor)), as_float(plateau.min_value))
+    applied = due & (state.value - lowered > as_float(plateau.eps))
+    return (
+        jnp.where(applied, lowered, state.value),
+        jnp.where(due, 0, wait),
+        jnp.where(due, _count(plateau.cooldown), jnp.maximum(state.cooldown - 1, 0)),
+    )
+
+
+def _step_optax(
+    plateau: Plateau, state: PlateauState, improved: jax.Array, event: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    cooling = state.cooldown > 0
+    wait = jnp.where(improved, 0, state.wait + 1)
+    due = ~cooling & (wait == plateau.patience)
+    value = jnp.where(due, _product(state.value, as_float(plateau.factor)), state.value)
+    return (
+        jnp.where(cooling, state.value, jnp.maximum(value, as_float(plateau.min_value))),
+        jnp.where(due | cooling, 0, wait),
+        jnp.where(due, _count(plateau.cooldown), jnp.maximum(state.cooldown - 1, 0)),
+    )
+
+
+def _count(value: ArrayLike) -> jax.Array:
+    return jnp.asarray(value).astype(jnp.int32)
+
+
+def _lowered(plateau: Plateau, value: jax.Array) -> jax.Array:
+    """`value * factor`; the floor itself from a few roundings above it, or where nothing smaller is left."""
+    floor = as_float(plateau.min_value)
+    product = _product(value, as_float(plateau.factor))
+    near = floor * (1 + 16 * jnp.finfo(value.dtype).eps)
+    return jnp.where((product <= near) | (product >= value), floor, product)
+
+
+def _product(value: jax.Array, factor: jax.Array) -> jax.Array:
+    """`value * factor`; in float32 what the product in double precision is rounded to, as in Keras.
+
+    0.1 is no float32, 10 is: where the reciprocal is a whole number, dividing by it is exact to the last bit.
+    """
+    if value.dtype != jnp.float32:
+        return value * factor
+    reciprocal = 1 / factor
+    return jnp.where(reciprocal == jnp.round(reciprocal), value / reciprocal, value * factor)
+
+
+_Improved = Callable[["Plateau", "PlateauState", jax.Array], jax.Array]
+_Step = Callable[["Plateau", "PlateauState", jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
+
+IMPROVED: dict[str, _Improved] = {
+    "default": _improved_default,
+    "keras": _improved_keras,
+    "keras2": _improved_library,
+    "torch": _improved_library,
+    "optax": _improved_library,
+}
+STEP: dict[str, _Step] = {
+    "default": _step_default,
+    "keras": _step_keras,
+    "keras2": _step_keras,
+    "torch": _step_torch,
+    "optax": _step_optax,
+}
