@@ -13,9 +13,23 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("schedules",)
+_MODULES = ("mlp", "optimizers", "schedules", "spaces", "tasks", "training")
 
-_NAMES: dict[str, str] = {}
+_NAMES = {
+    "Best": "results",
+    "Experiment": "training",
+    "Plan": "sweeps",
+    "Space": "spaces",
+    "best": "results",
+    "experiment": "training",
+    "grid": "spaces",
+    "plan": "sweeps",
+    "reduce_on_plateau": "plateau",
+    "static": "spaces",
+    "sweep": "sweeps",
+    "table": "results",
+    "zipped": "spaces",
+}
 """Public name -> the module that defines it."""
 
 __all__ = ["__version__", *_MODULES, *_NAMES]

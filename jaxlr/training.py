@@ -1,0 +1,314 @@
+"""One training as a pair of pure functions, written for a single setting and seed.
+
+`experiment` joins a task, an optimizer, a schedule and a plateau into `init(key, hp) -> carry` and
+`epoch(carry, key, hp) -> (carry, metrics)`. `hp` maps hyperparameters to values, which may be traced. Nothing here
+loops over epochs, jits or maps: that is the sweep engine's part.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxlr import _checks, wiring
+from jaxlr.plateau import Plateau, PlateauState
+from jaxlr.tasks import Task
+
+__all__ = ["Carry", "Experiment", "experiment", "shuffle"]
+
+PyTree = Any
+Hyperparameters = Mapping[str, Any]
+Order = Callable[[jax.Array, jax.Array], jax.Array]
+Metrics = dict[str, jax.Array]
+
+_AT_ONCE = 4096
+"""Test examples in one evaluation; more are taken in blocks, so that memory does not grow with the test set."""
+
+
+class Carry(NamedTuple):
+    """All that a training hands from one epoch to the next.
+
+    Attributes:
+        params: the weights.
+        state: the model's mutable state; empty for none.
+        opt_state: the optimizer's state.
+        plateau: the plateau's state, or None.
+        best: the weights at the best metric so far where the plateau restores them, else None.
+        step: updates done, int32.
+    """
+
+    params: PyTree
+    state: PyTree
+    opt_state: PyTree
+    plateau: PlateauState | None
+    best: PyTree | None
+    step: jax.Array
+
+
+class Experiment:
+    """A training as pure functions, for one setting and one seed; made by `experiment`.
+
+    Attributes:
+        init: `(key, hp) -> carry`.
+        epoch: `(carry, key, hp) -> (carry, metrics)`, to be given another key for every epoch. The metrics are
+            float32 scalars: `loss` and the task's metrics running over the epoch, each batch before its update; with
+            `val_`, the same over the test data after the epoch; `rate`, the learning rate of the epoch's last update
+            (NaN where it is unknown).
+        check: raises unless a setting of plain values fits what optimizer, schedule and plateau take.
+        epochs: number of epochs.
+        static_names: hyperparameters that are compiled in.
+        description: what is trained, in words.
+    """
+
+    def __init__(
+        self,
+        init: Callable[[jax.Array, Hyperparameters], Carry],
+        epoch: Callable[[Carry, jax.Array, Hyperparameters], tuple[Carry, Metrics]],
+        check: Callable[[Hyperparameters], None],
+        epochs: int,
+        static_names: frozenset[str],
+        description: str,
+    ) -> None:
+        self.init = init
+        self.epoch = epoch
+        self.check = check
+        self.epochs = epochs
+        self.static_names = static_names
+        self.description = description
+
+    def __repr__(self) -> str:
+        return f"Experiment({self.description}, epochs={self.epochs})"
+
+
+def experiment(
+    task: Task | Callable[..., Task],
+    optimizer: Callable[..., Any],
+    *,
+    schedule: Callable[..., Any] | None = None,
+    plateau: Callable[..., Plateau] | Plateau | None = None,
+    epochs: int,
+    batch_size: int = 32,
+    order: Order | None = None,
+    monitor: str | None = None,
+) -> Experiment:
+    """A training of `task` with `optimizer`, to be swept over hyperparameters.
+
+    Hyperparameters are handed to whoever names them: optimizer, schedule, plateau (and a task given as a function)
+    take the keywords that they declare; `**kwargs` gets what nobody declares. `batch_size` may be an axis too. The
+    data are reshuffled for every epoch; the last batch may be smaller and is trained on with its own mean, as Keras
+    does.
+
+    Args:
+        task: the model and the data; or a function from hyperparameters to them, which are then compiled in.
+        optimizer: hyperparameters -> `optax.GradientTransformation`; `optax.sgd` itself is one. It may also give a
+            pair `(transformation, schedule)`, so that the rate can be recorded.
+        schedule: hyperparameters -> schedule `step -> lr`, which becomes the optimizer's `learning_rate`.
+        plateau: hyperparameters -> `reduce_on_plateau(...)`, or the rule itself. It lowers the rate after an epoch.
+            With a constant rate its `min_value` is a rate, with a schedule a multiple of the scheduled rate.
+        epochs: passes over the training data.
+        batch_size: examples in an update, at most all of them.
+        order: `(key, epoch) -> permutation [N]` of the training examples, with another key for each epoch and epochs
+            counted from 1; by default a new random one each time.
+        monitor: the metric that the plateau watches; `val_loss`, or `loss` where there are no test data.
+
+    Returns:
+        The experiment: pure functions for one setting and seed, to be given to `sweep`.
+
+    Raises:
+        ValueError: fewer than one epoch or example in a batch; a plateau or schedule that cannot reach the rate.
+        TypeError: a factory is not a function.
+
+    >>> import jax, optax
+    >>> from jaxlr import tasks
+    >>> run = experiment(tasks.blobs(), optax.sgd, epochs=1)
+    >>> hp = {"learning_rate": 0.01}
+    >>> carry = run.init(jax.random.key(0), hp)
+    >>> carry, metrics = run.epoch(carry, jax.random.key(1), hp)
+    >>> sorted(metrics), int(carry.step)
+    (['accuracy', 'loss', 'rate', 'val_accuracy', 'val_loss'], 16)
+    """
+    _checks.count("epochs", epochs)
+    _checks.count("batch_size", batch_size)
+    wired = wiring.wire(task, optimizer, schedule, plateau, batch_size)
+
+    def init(key: jax.Array, hp: Hyperparameters) -> Carry:
+        return _init(wiring.parts(wired, hp), key)
+
+    def epoch(carry: Carry, key: jax.Array, hp: Hyperparameters) -> tuple[Carry, Metrics]:
+        return _epoch(wiring.parts(wired, hp), carry, key, order, monitor)
+
+    return Experiment(
+        init, epoch, functools.partial(wiring.check, wired), epochs, wired.static_names, wiring.describe(wired)
+    )
+
+
+def shuffle(key: jax.Array, n: int) -> jax.Array:
+    """A random permutation of `n` positions, int32 `[n]`.
+
+    Up to 4,096 positions: random words whose low bits are replaced by the position are sorted, one array instead of a
+    pair, which takes a third of the time of `jax.random.permutation` on a CPU. Two of the (at least 20) random bits
+    patterns tie with a probability below 1e-6 for each pair; a tie keeps its order.
+
+    >>> import jax
+    >>> sorted(shuffle(jax.random.key(0), 5).tolist())
+    [0, 1, 2, 3, 4]
+    """
+    if n > _AT_ONCE:
+        return jax.random.permutation(key, n)
+    low = (1 << max(n - 1, 1).bit_length()) - 1
+    words = jax.random.bits(key, (n,), jnp.uint32) & jnp.uint32(~low & 0xFFFFFFFF)
+    return (jax.lax.sort(words | jnp.arange(n, dtype=jnp.uint32), is_stable=False) & low).astype(jnp.int32)
+
+
+def _init(parts: wiring.Parts, key: jax.Array) -> Carry:
+    params = parts.task.init(key)
+    plateau = None if parts.plateau is None else parts.plateau.init(wiring.initial_value(parts))
+    transformation, _ = wiring.transformation(parts, None if plateau is None else plateau.value)
+    best = params if parts.plateau is not None and parts.plateau.restore_best else None
+    step = jnp.zeros((), jnp.int32)
+    return Carry(params, parts.task.init_state(key), transformation.init(params), plateau, best, step)
+
+
+def _epoch(
+    parts: wiring.Parts, carry: Carry, key: jax.Array, order: Order | None, monitor: str | None
+) -> tuple[Carry, Metrics]:
+    task, n = parts.task, parts.task.examples
+    batch_size = min(parts.batch_size, n)
+    number = carry.step // -(-n // batch_size) + 1
+    permutation = shuffle(key, n) if order is None else order(key, number)
+    transformation, rate_of = wiring.transformation(parts, None if carry.plateau is None else carry.plateau.value)
+    carry, metrics = _train(task, transformation, carry, permutation, batch_size, jax.random.fold_in(key, 1))
+    if task.x_test is not None:
+        tested = _evaluate(task, carry.params, carry.state)
+        metrics.update({f"val_{name}": value for name, value in tested.items()})
+    metrics["rate"] = rate_of(carry.step - 1, carry.opt_state)
+    metrics = {name: jnp.asarray(value, jnp.result_type(float)) for name, value in metrics.items()}
+    if parts.plateau is not None:
+        carry = _react(parts.plateau, carry, _monitored(metrics, monitor))
+    return carry, metrics
+
+
+def _train(
+    task: Task,
+    transformation: optax.GradientTransformationExtraArgs,
+    carry: Carry,
+    permutation: jax.Array,
+    batch_size: int,
+    key: jax.Array,
+) -> tuple[Carry, Metrics]:
+    """One pass over the shuffled examples: the carry after it and the metrics averaged over the examples."""
+
+    def update(carry: Carry, batch: tuple[jax.Array, ...]) -> tuple[Carry, Metrics]:
+        x, y, weight, number = batch
+        own = jax.random.fold_in(key, number)
+
+        def loss(params: PyTree) -> tuple[jax.Array, tuple[Metrics, PyTree]]:
+            value, metrics, state = task.loss(params, carry.state, x, y, weight, own)
+            return value, (metrics, state)
+
+        (value, (metrics, state)), grads = jax.value_and_grad(loss, has_aux=True)(carry.params)
+        updates, opt_state = transformation.update(grads, carry.opt_state, carry.params, value=value)
+        params = optax.apply_updates(carry.params, updates)
+        carry = carry._replace(params=params, state=state, opt_state=opt_state, step=carry.step + 1)
+        share = weight.sum() / task.examples
+        return carry, {name: share * metric for name, metric in {"loss": value, **metrics}.items()}
+
+    full, rest = divmod(task.examples, batch_size)
+    # What a model keeps of a batch (its mean, say) would see the padding, so there the last batch keeps its own size.
+    pad = rest > 0 and not jax.tree.leaves(carry.state)
+    batches = _batches(task, permutation, batch_size, full + pad)
+    carry, metrics = _scan(update, carry, batches)
+    metrics = {name: values.sum() for name, values in metrics.items()}
+    if rest and not pad:
+        ones = jnp.ones(rest, batches[2].dtype)
+        last = (*_gather(task, permutation[full * batch_size :]), ones, jnp.int32(full))
+        carry, more = update(carry, last)
+        metrics = {name: metrics[name] + value for name, value in more.items()}
+    return carry, metrics
+
+
+def _gather(task: Task, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
+    return tuple(jnp.take(array, positions, axis=task.axis, mode="clip") for array in (task.x, task.y))
+
+
+def _batches(task: Task, permutation: jax.Array, batch_size: int, count: int) -> tuple[jax.Array, ...]:
+    """`count` batches of inputs, targets, weights and their numbers, the batches' axis first; zero weight pads."""
+    positions = permutation[: count * batch_size]
+    padding = count * batch_size - len(positions)
+    weight = np.ones(count * batch_size, np.float32)
+    weight[len(positions) :] = 0
+    positions = jnp.concatenate([positions, jnp.zeros(padding, positions.dtype)])
+
+    def split(array: jax.Array) -> jax.Array:
+        at = task.axis % array.ndim
+        shape = (*array.shape[:at], count, batch_size, *array.shape[at + 1 :])
+        return jnp.moveaxis(array.reshape(shape), at, 0)
+
+    x, y = _gather(task, positions)
+    return split(x), split(y), jnp.asarray(weight.reshape(count, batch_size)), jnp.arange(count)
+
+
+def _scan(
+    update: Callable[[Carry, Any], tuple[Carry, Metrics]], carry: Carry, batches: PyTree
+) -> tuple[Carry, Metrics]:
+    """`lax.scan`, with the batch handed on in the carry.
+
+    As the scan's input, XLA on a CPU fuses the batch's slice into the first layer and loses the SIMD form: an update
+    takes twice as long.
+    """
+
+    def step(loop: tuple[Carry, Any], following: Any) -> tuple[tuple[Carry, Any], Metrics]:
+        carry, batch = loop
+        carry, metrics = update(carry, batch)
+        return (carry, following), metrics
+
+    first = jax.tree.map(lambda array: array[0], batches)
+    rolled = jax.tree.map(lambda array: jnp.roll(array, -1, axis=0), batches)
+    (carry, _), metrics = jax.lax.scan(step, (carry, first), rolled)
+    return carry, metrics
+
+
+def _evaluate(task: Task, params: PyTree, state: PyTree) -> Metrics:
+    """Loss and metrics over the test data."""
+    assert task.x_test is not None
+    test = task._replace(x=task.x_test, y=task.y_test)
+    n = test.examples
+
+    def evaluate(x: jax.Array, y: jax.Array, weight: jax.Array) -> Metrics:
+        value, metrics, _ = task.loss(params, state, x, y, weight, None)
+        return {"loss": value, **metrics}
+
+    if n <= _AT_ONCE:
+        return evaluate(test.x, test.y, jnp.ones(n))
+    *blocks, _ = _batches(test, jnp.arange(n), _AT_ONCE, -(-n // _AT_ONCE))
+    means = jax.lax.map(lambda block: evaluate(*block), tuple(blocks))
+    shares = blocks[2].sum(axis=1) / n
+    return {name: (values * shares).sum() for name, values in means.items()}
+
+
+def _monitored(metrics: Metrics, monitor: str | None) -> jax.Array:
+    name = monitor or ("val_loss" if "val_loss" in metrics else "loss")
+    if name not in metrics:
+        raise ValueError(f"monitor must be one of {', '.join(metrics)}; got {name!r}")
+    return metrics[name]
+
+
+def _react(rule: Plateau, carry: Carry, metric: jax.Array) -> Carry:
+    """The plateau sees the metric: it may lower its value and put the best weights back."""
+    assert carry.plateau is not None
+    state = rule.update(carry.plateau, metric)
+    carry = carry._replace(plateau=state)
+    if not rule.restore_best:
+        return carry
+
+    def choose(condition: jax.Array, yes: PyTree, no: PyTree) -> PyTree:
+        return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+    best = choose(state.improved, carry.params, carry.best)
+    return carry._replace(best=best, params=choose(state.reduced, best, carry.params))

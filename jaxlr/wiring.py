@@ -1,0 +1,248 @@
+"""Which hyperparameter goes to whom, and what the optimizer's learning rate is.
+
+A training is described by factories (task, optimizer, schedule, plateau) that take hyperparameters as keywords. Here
+the names are shared out and checked, and the factories called.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from jaxlr import _checks
+from jaxlr.plateau import Plateau
+from jaxlr.tasks import Task
+
+__all__ = ["Parts", "Wiring", "check", "parts", "wire"]
+
+Hyperparameters = Mapping[str, Any]
+
+
+class Slot(NamedTuple):
+    """A factory and the keywords that it declares."""
+
+    role: str
+    factory: Callable[..., Any]
+    names: tuple[str, ...]
+    required: frozenset[str]
+    takes_others: bool
+    defaults: Mapping[str, Any]
+
+
+class Wiring(NamedTuple):
+    """The factories of a training; `schedule` and `plateau` may be None."""
+
+    task: Slot
+    optimizer: Slot
+    schedule: Slot | None
+    plateau: Slot | None
+    batching: Slot
+
+    @property
+    def slots(self) -> list[Slot]:
+        return [slot for slot in self if slot is not None]
+
+    @property
+    def static_names(self) -> frozenset[str]:
+        """Hyperparameters that shape arrays, and so are compiled in."""
+        return frozenset(self.task.names) | frozenset(self.batching.names)
+
+
+class Parts(NamedTuple):
+    """What the factories give for one setting.
+
+    Attributes:
+        task: the task.
+        batch_size: examples in an update.
+        rate: the learning rate as a number or a schedule, or None where only the optimizer knows it.
+        plateau: the plateau's rule, or None.
+        optimizer: `learning_rate -> transformation` (or -> `(transformation, schedule)`); takes None where it has no
+            such argument.
+    """
+
+    task: Task
+    batch_size: int
+    rate: Any
+    plateau: Plateau | None
+    optimizer: Callable[[Any], Any]
+
+
+def wire(
+    task: Task | Callable[..., Task],
+    optimizer: Callable[..., Any],
+    schedule: Callable[..., Any] | None,
+    plateau: Callable[..., Plateau] | Plateau | None,
+    batch_size: int,
+) -> Wiring:
+    """The slots of a training, from what the user gave for each."""
+    make_task = (lambda: task) if isinstance(task, Task) else task
+    rule = plateau
+    make_plateau = (lambda: rule) if isinstance(plateau, Plateau) else plateau
+    wiring = Wiring(
+        # A task factory may load data: once for each of its values.
+        _slot("task", make_task)._replace(factory=functools.lru_cache(None)(make_task)),
+        _slot("optimizer", optimizer),
+        None if schedule is None else _slot("schedule", schedule),
+        None if make_plateau is None else _slot("plateau", make_plateau),
+        Slot("experiment", dict, ("batch_size",), frozenset(), False, {"batch_size": batch_size}),
+    )
+    if schedule is not None:
+        if "learning_rate" not in wiring.optimizer.names:
+            raise ValueError(
+                "optimizer must take `learning_rate` when a schedule is given, "
+                f"got one that takes {_listed(wiring.optimizer.names)}"
+            )
+        wiring = wiring._replace(optimizer=_without_rate(wiring.optimizer))
+    elif plateau is not None and "learning_rate" not in wiring.optimizer.names:
+        raise ValueError(
+            "a plateau must know the learning rate that it lowers: give it by schedule=, or let the optimizer take it "
+            f"as `learning_rate`; got an optimizer that takes {_listed(wiring.optimizer.names)}"
+        )
+    return wiring
+
+
+def _slot(role: str, factory: Callable[..., Any]) -> Slot:
+    kinds = inspect.Parameter
+    parameters = list(inspect.signature(factory).parameters.values())
+    named = [p for p in parameters if p.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
+    defaults = {p.name: p.default for p in named if p.default is not kinds.empty}
+    return Slot(
+        role,
+        factory,
+        tuple(p.name for p in named),
+        frozenset(p.name for p in named if p.name not in defaults),
+        any(p.kind is kinds.VAR_KEYWORD for p in parameters),
+        defaults,
+    )
+
+
+def _without_rate(optimizer: Slot) -> Slot:
+    """The optimizer whose learning rate comes from the schedule, not from the space."""
+    names = tuple(name for name in optimizer.names if name != "learning_rate")
+    return optimizer._replace(names=names, required=optimizer.required - {"learning_rate"})
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+def _share(wiring: Wiring, names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Role -> the hyperparameters that it gets; whoever declares a name, else whoever takes any."""
+    declared = {name for slot in wiring.slots for name in slot.names}
+    others = tuple(name for name in names if name not in declared)
+    return {
+        slot.role: tuple(name for name in names if name in slot.names) + (others if slot.takes_others else ())
+        for slot in wiring.slots
+    }
+
+
+def check_names(wiring: Wiring, names: Iterable[str]) -> None:
+    """Raise unless every name is taken by somebody and nobody lacks one."""
+    names = tuple(names)
+    shared = _share(wiring, names)
+    takers = "; ".join(f"the {slot.role} takes {_listed(slot.names)}" for slot in wiring.slots)
+    for name in names:
+        if not any(name in got for got in shared.values()):
+            if name == "learning_rate" and wiring.schedule is not None:
+                raise ValueError("learning_rate must not be in the space when schedule= gives the rate, got both")
+            raise ValueError(f"every hyperparameter must be taken by somebody, got {name!r}: {takers}")
+    for slot in wiring.slots:
+        missing = slot.required - set(shared[slot.role])
+        if missing:
+            raise ValueError(
+                f"the space must have {_listed(sorted(missing))}, which the {slot.role} needs; got {_listed(names)}"
+            )
+
+
+def check(wiring: Wiring, setting: Hyperparameters) -> None:
+    """Raise unless a setting of plain values fits: its names, its rates, and the factories' own checks of them."""
+    check_names(wiring, setting)
+    for name in ("learning_rate", "lr"):
+        if name in setting and not callable(setting[name]):
+            _checks.positive(name, setting[name])
+    built = parts(wiring, setting)
+    _checks.count("batch_size", built.batch_size)
+    transformation(built, None if built.plateau is None else built.plateau.init(initial_value(built)).value)
+
+
+def parts(wiring: Wiring, hp: Hyperparameters) -> Parts:
+    """Call the factories with their shares of the hyperparameters; these may be traced."""
+    shared = _share(wiring, hp)
+
+    def build(slot: Slot | None) -> Any:
+        return None if slot is None else slot.factory(**{name: hp[name] for name in shared[slot.role]})
+
+    mine = {name: hp[name] for name in shared["optimizer"]}
+    takes_rate = wiring.schedule is not None or "learning_rate" in wiring.optimizer.names
+    rate = build(wiring.schedule)
+    if wiring.schedule is None and takes_rate:
+        rate = mine.pop("learning_rate", wiring.optimizer.defaults.get("learning_rate"))
+
+    def optimizer(learning_rate: Any) -> Any:
+        given = {"learning_rate": learning_rate} if takes_rate and learning_rate is not None else {}
+        return wiring.optimizer.factory(**given, **mine)
+
+    return Parts(
+        build(wiring.task), {**wiring.batching.defaults, **build(wiring.batching)}["batch_size"],
+        rate, build(wiring.plateau), optimizer,
+    )  # fmt: skip
+
+
+def initial_value(built: Parts) -> Any:
+    """What a plateau starts from: the rate itself when it is a number, 1 as the multiplier of a schedule."""
+    if built.rate is None:
+        raise ValueError("a plateau must know the learning rate that it lowers: give learning_rate in the space")
+    return 1.0 if callable(built.rate) else built.rate
+
+
+def transformation(
+    built: Parts, value: jax.Array | None
+) -> tuple[optax.GradientTransformationExtraArgs, Callable[[jax.Array, Any], Any]]:
+    """The optimizer, and `(step, opt_state) -> rate` of the update at `step`, `opt_state` being the state after it.
+
+    Args:
+        built: what the factories gave.
+        value: the plateau's value, or None without a plateau. It changes the rate, not the update: with Keras's
+            momentum, where the rate sits inside the velocity, the two differ.
+    """
+    rate = built.rate
+    if value is not None:
+        rate = functools.partial(_scaled, rate, value) if callable(rate) else value
+    made = built.optimizer(rate)
+    own = None
+    if isinstance(made, tuple) and not isinstance(made, optax.GradientTransformation):
+        made, own = made
+    if not isinstance(made, optax.GradientTransformation):
+        raise TypeError(f"optimizer must give an optax.GradientTransformation, got {made!r}")
+
+    def rate_of(step: jax.Array, opt_state: Any) -> Any:
+        if rate is not None:
+            return rate(step) if callable(rate) else rate
+        held = optax.tree_utils.tree_get_all_with_path(opt_state, "learning_rate")
+        if len(held) == 1:
+            return held[0][1]
+        # Guessing from inside an arbitrary transformation gives wrong numbers; unknown is NaN.
+        return jnp.nan if own is None else own(step)
+
+    return optax.with_extra_args_support(made), rate_of
+
+
+def _scaled(schedule: Callable[[jax.Array], Any], value: jax.Array, step: jax.Array) -> jax.Array:
+    return schedule(step) * value
+
+
+def describe(wiring: Wiring) -> str:
+    """The factories by name, for a result's attributes."""
+    words = [f"{slot.role}={_name(slot.factory)}" for slot in (wiring.optimizer, wiring.schedule, wiring.plateau) if slot]
+    return ", ".join(words)
+
+
+def _name(factory: Callable[..., Any]) -> str:
+    module, name = getattr(factory, "__module__", None), getattr(factory, "__qualname__", None)
+    return f"{module}.{name}" if name else repr(factory)
