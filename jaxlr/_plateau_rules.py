@@ -35,14 +35,30 @@ def _improved_default(plateau: Plateau, state: PlateauState, metric: jax.Array) 
 def _improved_keras(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
     delta = as_float(plateau.atol)
     better = metric + delta < state.best if plateau.mode == "min" else metric - delta > state.best
-    return better | (state.updates == 0)
+    return _exactly(better, plateau, state, metric, delta) | (state.updates == 0)
 
 
 def _improved_library(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
     rtol, atol = as_float(plateau.rtol), as_float(plateau.atol)
     if plateau.mode == "min":
-        return metric < (1 - rtol) * state.best - atol
-    return metric > (1 + rtol) * state.best + atol
+        better = metric < (1 - rtol) * state.best - atol
+    else:
+        better = metric > (1 + rtol) * state.best + atol
+    return _exactly(better, plateau, state, metric, rtol * state.best + atol)
+
+
+def _exactly(
+    better: jax.Array, plateau: Plateau, state: PlateauState, metric: jax.Array, margin: jax.Array
+) -> jax.Array:
+    """A library's comparison: as it is written in float64, on the exact difference in float32.
+
+    The libraries compute in float64. A threshold rounded to float32 is off by as much as a `min_delta` of
+    1e-7; the difference of two close numbers is not rounded at all.
+    """
+    if metric.dtype != jnp.float32:
+        return better
+    gain = state.best - metric if plateau.mode == "min" else metric - state.best
+    return jnp.where(jnp.isfinite(state.best), gain > margin, better)
 
 
 def _step_default(
@@ -71,11 +87,9 @@ def _step_keras(
     wait = jnp.where(improved | (state.cooldown > 0), 0, state.wait) + bad
     floor = as_float(plateau.min_value)
     # Keras makes min_lr a NumPy float32: Keras 3 compares a Python float with it, Keras 2 a NumPy float64.
-    if plateau.semantics == "keras":
-        above = state.value.astype(jnp.float32) > floor.astype(jnp.float32)
-    else:
-        above = state.value > floor.astype(jnp.float32).astype(floor.dtype)
-    reduce = bad & (wait >= plateau.patience) & above
+    rounded_floor = _rounded_to_float32(floor)
+    compared = _rounded_to_float32(state.value) if plateau.semantics == "keras" else state.value
+    reduce = bad & (wait >= plateau.patience) & (compared > rounded_floor)
     return (
         jnp.where(reduce, jnp.maximum(_product(state.value, as_float(plateau.factor)), floor), state.value),
         jnp.where(reduce, 0, wait),
@@ -109,6 +123,14 @@ def _step_optax(
         jnp.where(due | cooling, 0, wait),
         jnp.where(due, _count(plateau.cooldown), jnp.maximum(state.cooldown - 1, 0)),
     )
+
+
+def _rounded_to_float32(value: jax.Array) -> jax.Array:
+    """What NumPy's float32 holds of a value; XLA would flush its subnormals, below 2^-126, to zero."""
+    if value.dtype == jnp.float32:
+        return value
+    subnormal = jnp.round(value * 2.0**149) * 2.0**-149
+    return jnp.where(jnp.abs(value) < 2.0**-126, subnormal, value.astype(jnp.float32).astype(value.dtype))
 
 
 def _count(value: ArrayLike) -> jax.Array:
