@@ -153,7 +153,11 @@ def _product(value: jax.Array, factor: jax.Array) -> jax.Array:
     if value.dtype != jnp.float32:
         return value * factor
     reciprocal = 1 / factor
-    return jnp.where(reciprocal == jnp.round(reciprocal), value / reciprocal, value * factor)
+    whole = jnp.round(reciprocal)
+    # A divisor that hangs on the value: XLA would turn a division by a broadcast number into a product.
+    quotient = value / jnp.where(value > 0, whole, 1.0)
+    near = jnp.abs(reciprocal - whole) <= 4 * jnp.finfo(value.dtype).eps * whole
+    return jnp.where(near, quotient, value * factor)
 
 
 _Improved = Callable[["Plateau", "PlateauState", jax.Array], jax.Array]

@@ -8,7 +8,6 @@ from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 
 _CONFIDENCE = 0.51
-_DISCARDED = 0.10
 
 
 def falling(history: jax.Array, length: ArrayLike) -> jax.Array:
@@ -35,7 +34,8 @@ def falling(history: jax.Array, length: ArrayLike) -> jax.Array:
     recent = jnp.arange(window) >= window - jnp.maximum(length, 3)
     used = recent & ~jnp.isnan(history)
     ascending = jnp.sort(jnp.where(used, history, jnp.inf))
-    highest = jnp.round((used.sum() - 1) * (1 - _DISCARDED)).astype(jnp.int32)
+    # The rank of the highest number kept, 0.9 (n - 1) rounded half up, in integers.
+    highest = (9 * (used.sum() - 1) + 5) // 10
     kept = used & (history <= ascending[jnp.maximum(highest, 0)])
     return (_descent(history, used) >= _CONFIDENCE) | (_descent(history, kept) >= _CONFIDENCE)
 
