@@ -36,14 +36,23 @@ def as_float(value: Any) -> jax.Array:
     return jnp.asarray(value, float_dtype())
 
 
+def _gathered(value: Any) -> Any:
+    """A sequence that holds a traced number becomes one traced array."""
+    if isinstance(value, (list, tuple)) and any(isinstance(item, jax.Array) for item in value):
+        return jnp.stack([jnp.asarray(item) for item in value])
+    return value
+
+
 def number(name: str, value: Any, check: Callable[[str, Any], None] = _checks.finite) -> Any:
     """A float leaf. Known numbers keep their float64 digits, for printing and for x64."""
+    value = _gathered(value)
     check(name, value)
     return as_float(value) if isinstance(value, jax.Array) else np.asarray(value, np.float64)
 
 
 def count(name: str, value: Any) -> Any:
     """A step-count leaf, int32, zero or more. Whole floats are taken: sweeps make them."""
+    value = _gathered(value)
     _checks.non_negative(name, value)
     if isinstance(value, jax.Array):
         whole = jnp.rint(value) if jnp.issubdtype(value.dtype, jnp.floating) else value
@@ -70,7 +79,7 @@ def as_schedule(name: str, value: Any) -> Partial:
     return value if isinstance(value, Partial) else Partial(value)
 
 
-def schedules(name: str, values: Sequence[Any]) -> tuple[Partial, ...]:
+def as_schedules(name: str, values: Sequence[Any]) -> tuple[Partial, ...]:
     if not values:
         raise ValueError(f"{name} must hold at least one schedule, got {values!r}")
     return tuple(as_schedule(f"{name}[{i}]", value) for i, value in enumerate(values))

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _twofloat
-from ._arguments import MAX_COUNT, float_dtype
+from ._arguments import MAX_COUNT, Flag, float_dtype
 from ._twofloat import TwoFloat
 
 
@@ -54,8 +54,8 @@ def to_power(p: Progress, power: jax.Array) -> Progress:
     factor = jnp.exp((power - 1) * log)
     left = p.left * factor
     done_above_one = p.done + p.left * -jnp.expm1((power - 1) * log)
-    done_below_one = jnp.where(p.left > 0, -jnp.expm1(power * log), 1)
-    return Progress(jnp.where(power < 1, done_below_one, done_above_one), left)
+    done = jnp.where(power < 1, -jnp.expm1(power * log), done_above_one)
+    return Progress(jnp.where(left < 0.5, 1 - left, done), left)
 
 
 class Cycle(NamedTuple):
@@ -135,3 +135,11 @@ def part(done: jax.Array, left: jax.Array) -> Progress:
     total = _twofloat.add(before, after)
     total = TwoFloat(jnp.maximum(total.hi, 1), total.lo)
     return Progress(_twofloat.divide(before, total).hi, _twofloat.divide(after, total).hi)
+
+
+def periods(step: jax.Array, length: jax.Array, staircase: Flag) -> TwoFloat:
+    """`step / length`, or its whole part; `length` 0 counts as 1."""
+    length = jnp.maximum(length, 1)
+    stairs = _twofloat.from_count(step // length, float_dtype())
+    smooth = _twofloat.ratio(step, length, float_dtype())
+    return TwoFloat(*(jnp.where(staircase, a, b) for a, b in zip(stairs, smooth, strict=True)))

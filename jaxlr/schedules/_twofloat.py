@@ -26,13 +26,14 @@ class TwoFloat(NamedTuple):
 
 def two_sum(a: jax.Array, b: jax.Array) -> TwoFloat:
     """`a + b` exactly."""
-    s = a + b
+    # XLA folds `(a + b) - a` where `a` is a constant, and with it the rounding error that is wanted here.
+    s = jax.lax.optimization_barrier(a + b)
     part = s - a
     return TwoFloat(s, (a - (s - part)) + (b - part))
 
 
 def _renormalise(hi: jax.Array, lo: jax.Array) -> TwoFloat:
-    s = hi + lo
+    s = jax.lax.optimization_barrier(hi + lo)
     return TwoFloat(s, lo - (s - hi))
 
 
@@ -138,3 +139,12 @@ def exp(x: TwoFloat) -> jax.Array:
     # Far out of range the low part is no longer small, and would turn the sign of 0 or infinity.
     inside = jnp.abs(x.hi) < (760.0 if x.hi.dtype == jnp.float64 else 120.0)
     return jnp.exp(x.hi) * (1 + jnp.where(inside, x.lo, 0))
+
+
+def to_count(x: TwoFloat) -> jax.Array:
+    """A whole number from 0 on as int32, at most 2^31 - 1."""
+    # The first part alone may be 2^31 or, in float32, reach it by rounding.
+    over = x.hi >= 2.0**31
+    head = jnp.where(over, 2**31 - 1, jnp.where(over, 0, x.hi).astype(jnp.int32))
+    tail = jnp.clip(x.lo, -(2.0**30), 2.0**30).astype(jnp.int32)
+    return head + jnp.where(over, jnp.minimum(tail + 1, 0), tail)

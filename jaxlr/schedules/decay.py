@@ -1,4 +1,4 @@
-"""Decays: from a first value towards a lower one, as in TensorFlow, Keras, PyTorch and Optax."""
+"""Decays to an end value: lines, powers, and what bends them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ import numpy as np
 from jax.tree_util import Partial
 
 from .. import _checks
-from . import _twofloat
-from ._arguments import Count, Flag, Number, as_count, as_float, as_step, count, flag, float_dtype, number
+from . import _shapes
+from ._arguments import (
+    Count,
+    Flag,
+    Number,
+    as_count,
+    as_float,
+    as_step,
+    count,
+    flag,
+    number,
+)
 from ._progress import Progress, blend, part, progress, to_power
-from ._twofloat import TwoFloat
 
 
 def constant(init_value: Number) -> Partial:
@@ -156,197 +165,121 @@ def _polynomial_decay(
     return blend(as_float(init_value), as_float(end_value), to_power(p, as_float(power)))
 
 
-def _quotient(step: jax.Array, decay_steps: jax.Array, staircase: Flag) -> TwoFloat:
-    """`step / decay_steps`, or its whole part."""
-    whole = jnp.maximum(decay_steps, 1)
-    stairs = _twofloat.from_count(step // whole, float_dtype())
-    smooth = _twofloat.ratio(step, whole, float_dtype())
-    return TwoFloat(*(jnp.where(staircase, a, b) for a, b in zip(stairs, smooth, strict=True)))
+def power_decay(init_value: Number, decay_steps: Count, beta: Number, end_value: Number = 0.0) -> Partial:
+    """The decay of the power-law theory of cooldowns.
 
-
-def _exponential(rate: TwoFloat, quotient: TwoFloat, decay_steps: jax.Array) -> jax.Array:
-    """`exp(rate * quotient)`, where no decay steps stand for an endless quotient."""
-    limit = jnp.where(rate.hi < 0, 0, jnp.where(rate.hi > 0, jnp.inf, 1)).astype(rate.hi.dtype)
-    return jnp.where(decay_steps > 0, _twofloat.exp(_twofloat.multiply(rate, quotient)), limit)
-
-
-def exponential_decay(
-    init_value: Number,
-    decay_steps: Count,
-    decay_rate: Number,
-    staircase: Flag = False,
-    end_value: Number | None = None,
-) -> Partial:
-    """A constant factor for each period of steps.
-
-    `lr(t) = init_value * decay_rate^(t / decay_steps)`, with `staircase` `floor(t / decay_steps)`.
+    `lr(t) = end_value + (init_value - end_value) * (1 - t / decay_steps)^(2 * beta - 1)`
 
     Args:
         init_value: the rate at step 0.
-        decay_steps: steps in which the rate is multiplied by `decay_rate` once.
-        decay_rate: the factor.
-        staircase: multiply once at the end of each period instead of a little at each step.
-        end_value: a bound that the rate does not pass: a floor when `decay_rate` is below 1, else a ceiling.
-            None: no bound.
+        decay_steps: steps until `end_value`.
+        beta: above 0.5; 1 is a line.
+        end_value: the rate from there on.
+
+    Returns:
+        The schedule, `step -> lr`: `polynomial_decay` with the power `2 * beta - 1`.
+
+    Raises:
+        ValueError: a rate is negative or not finite, `beta` is not above 0.5, or `decay_steps` is not whole.
+
+    Example:
+        >>> float(power_decay(1.0, 10, beta=1.5)(5))
+        0.25
+
+    Reference: arXiv:2602.06797.
+    """
+    _checks.real("beta", beta)
+    if not isinstance(beta, jax.Array) and not np.all(np.asarray(beta) > 0.5):
+        raise ValueError(f"beta must be above 0.5, got {beta!r}")
+    return polynomial_decay(init_value, decay_steps, end_value, 2 * beta - 1)
+
+
+def rex(init_value: Number, decay_steps: Count, end_value: Number = 0.0) -> Partial:
+    """Reflected exponential: a line that bends down towards the end.
+
+    `lr(t) = end_value + (init_value - end_value) * (1 - u) / (1 - u / 2)`, `u = min(t / decay_steps, 1)`
+
+    Args:
+        init_value: the rate at step 0.
+        decay_steps: steps until `end_value`.
+        end_value: the rate from there on.
 
     Returns:
         The schedule, `step -> lr`.
 
     Raises:
-        ValueError: `init_value` or `end_value` is negative or not finite, `decay_rate` is not positive, or
-            `decay_steps` is not whole.
+        ValueError: a rate is negative or not finite, or `decay_steps` is not whole.
 
     Example:
-        >>> float(exponential_decay(1.0, 10, 0.5)(20))
-        0.25
+        >>> round(float(rex(1.0, 10)(5)), 6)
+        0.666667
 
-    Reference: TensorFlow, `tf.compat.v1.train.exponential_decay`; Optax for `end_value`.
+    Reference: Chen, Wolfe, Kyrillidis, "REX: Revisiting Budgeted Training", arXiv:2107.04197.
     """
-    bound = 0.0 if end_value is None else number("end_value", end_value, _checks.non_negative)
-    rate = number("decay_rate", decay_rate, _checks.positive)
-    ceiling = jnp.inf if end_value is None else bound
     return Partial(
-        _exponential_decay,
+        _rex,
         init_value=number("init_value", init_value, _checks.non_negative),
         decay_steps=count("decay_steps", decay_steps),
-        decay_rate=rate,
-        staircase=flag("staircase", staircase),
-        end_value=_pick(rate, bound, ceiling),
+        end_value=number("end_value", end_value, _checks.non_negative),
     )
 
 
-def _pick(decay_rate: Number, below_one: Number, above_one: Number) -> Number:
-    traced = any(isinstance(x, jax.Array) for x in (decay_rate, below_one, above_one))
-    return (jnp if traced else np).where(decay_rate < 1, below_one, above_one)
+def _rex(step: jax.Array, *, init_value: Number, decay_steps: Count, end_value: Number) -> jax.Array:
+    done, left = progress(as_step(step), as_count(decay_steps))
+    weights = Progress(done / (1 + left), 2 * left / (1 + left))
+    return blend(as_float(init_value), as_float(end_value), weights)
 
 
-def _exponential_decay(
+def tanh_decay(
+    init_value: Number,
+    decay_steps: Count,
+    end_value: Number = 0.0,
+    lower: Number = -7.0,
+    upper: Number = 3.0,
+) -> Partial:
+    """Part of a hyperbolic tangent: long flat, a fall, flat again.
+
+    `lr(t) = end_value + (init_value - end_value) / 2 * (1 - tanh(lower * (1 - u) + upper * u))`,
+    `u = min(t / decay_steps, 1)`
+
+    Args:
+        init_value: close to the rate at step 0.
+        decay_steps: steps of the decay.
+        end_value: close to the rate at the end.
+        lower: where on the tangent the schedule starts.
+        upper: where it ends.
+
+    Returns:
+        The schedule, `step -> lr`.
+
+    Raises:
+        ValueError: a rate is negative or not finite, or `decay_steps` is not whole.
+
+    Example:
+        >>> round(float(tanh_decay(1.0, 10)(7)), 6)
+        0.5
+
+    Reference: Hsueh, Li, Wu, "Stochastic Gradient Descent with Hyperbolic-Tangent Decay", arXiv:1806.01593.
+    """
+    return Partial(
+        _tanh_decay,
+        init_value=number("init_value", init_value, _checks.non_negative),
+        decay_steps=count("decay_steps", decay_steps),
+        end_value=number("end_value", end_value, _checks.non_negative),
+        lower=number("lower", lower),
+        upper=number("upper", upper),
+    )
+
+
+def _tanh_decay(
     step: jax.Array,
     *,
     init_value: Number,
     decay_steps: Count,
-    decay_rate: Number,
-    staircase: Flag,
     end_value: Number,
+    lower: Number,
+    upper: Number,
 ) -> jax.Array:
-    decay_steps, decay_rate, end_value = as_count(decay_steps), as_float(decay_rate), as_float(end_value)
-    quotient = _quotient(as_step(step), decay_steps, staircase)
-    rate = as_float(init_value) * _exponential(_twofloat.log(decay_rate), quotient, decay_steps)
-    return jnp.where(decay_rate < 1, jnp.maximum(rate, end_value), jnp.minimum(rate, end_value))
-
-
-def natural_exp_decay(
-    init_value: Number, decay_steps: Count, decay_rate: Number, staircase: Flag = False
-) -> Partial:
-    """Exponential decay with the rate in the exponent.
-
-    `lr(t) = init_value * exp(-decay_rate * t / decay_steps)`, with `staircase` `floor(t / decay_steps)`.
-
-    Args:
-        init_value: the rate at step 0.
-        decay_steps: steps in which the rate is multiplied by `exp(-decay_rate)` once.
-        decay_rate: zero or more.
-        staircase: fall once at the end of each period instead of a little at each step.
-
-    Returns:
-        The schedule, `step -> lr`.
-
-    Raises:
-        ValueError: `init_value` or `decay_rate` is negative or not finite, or `decay_steps` is not whole.
-
-    Example:
-        >>> round(float(natural_exp_decay(1.0, 1, 0.5)(2)), 6)
-        0.367879
-
-    Reference: TensorFlow, `tf.compat.v1.train.natural_exp_decay`.
-    """
-    return Partial(
-        _natural_exp_decay,
-        init_value=number("init_value", init_value, _checks.non_negative),
-        decay_steps=count("decay_steps", decay_steps),
-        decay_rate=number("decay_rate", decay_rate, _checks.non_negative),
-        staircase=flag("staircase", staircase),
-    )
-
-
-def _natural_exp_decay(
-    step: jax.Array, *, init_value: Number, decay_steps: Count, decay_rate: Number, staircase: Flag
-) -> jax.Array:
-    decay_steps = as_count(decay_steps)
-    quotient = _quotient(as_step(step), decay_steps, staircase)
-    rate = _twofloat.from_float(-as_float(decay_rate))
-    return as_float(init_value) * _exponential(rate, quotient, decay_steps)
-
-
-def inverse_time_decay(
-    init_value: Number, decay_steps: Count, decay_rate: Number, staircase: Flag = False
-) -> Partial:
-    """Decay with one over the time.
-
-    `lr(t) = init_value / (1 + decay_rate * t / decay_steps)`, with `staircase` `floor(t / decay_steps)`.
-
-    Args:
-        init_value: the rate at step 0.
-        decay_steps: the period of `decay_rate`, in steps.
-        decay_rate: zero or more; with 1 the rate is halved after `decay_steps`.
-        staircase: fall once at the end of each period instead of a little at each step.
-
-    Returns:
-        The schedule, `step -> lr`.
-
-    Raises:
-        ValueError: `init_value` or `decay_rate` is negative or not finite, or `decay_steps` is not whole.
-
-    Example:
-        >>> float(inverse_time_decay(1.0, 10, 1.0)(10))
-        0.5
-
-    Reference: TensorFlow, `tf.compat.v1.train.inverse_time_decay`.
-    """
-    return Partial(
-        _inverse_time_decay,
-        init_value=number("init_value", init_value, _checks.non_negative),
-        decay_steps=count("decay_steps", decay_steps),
-        decay_rate=number("decay_rate", decay_rate, _checks.non_negative),
-        staircase=flag("staircase", staircase),
-    )
-
-
-def _inverse_time_decay(
-    step: jax.Array, *, init_value: Number, decay_steps: Count, decay_rate: Number, staircase: Flag
-) -> jax.Array:
-    init_value, decay_rate, decay_steps = as_float(init_value), as_float(decay_rate), as_count(decay_steps)
-    rate = init_value / (1 + decay_rate * _quotient(as_step(step), decay_steps, staircase).hi)
-    return jnp.where((decay_steps > 0) | (decay_rate == 0), rate, 0)
-
-
-def time_decay(init_value: Number, decay: Number) -> Partial:
-    """Keras's `SGD(decay=…)`: inverse time decay for each update.
-
-    `lr(t) = init_value / (1 + decay * t)`
-
-    Args:
-        init_value: the rate of the first update, step 0.
-        decay: zero or more, for each step.
-
-    Returns:
-        The schedule, `step -> lr`.
-
-    Raises:
-        ValueError: an argument is negative or not finite.
-
-    Example:
-        >>> float(time_decay(0.01, 0.1)(10))
-        0.004999999888241291
-
-    Reference: Keras 2, `SGD(learning_rate, decay)`; newer versions ignore the argument.
-    """
-    return Partial(
-        _time_decay,
-        init_value=number("init_value", init_value, _checks.non_negative),
-        decay=number("decay", decay, _checks.non_negative),
-    )
-
-
-def _time_decay(step: jax.Array, *, init_value: Number, decay: Number) -> jax.Array:
-    return as_float(init_value) / (1 + as_float(decay) * as_step(step))
+    p = progress(as_step(step), as_count(decay_steps))
+    weights = _shapes.tanh(p, lower=as_float(lower), upper=as_float(upper))
+    return blend(as_float(init_value), as_float(end_value), weights)
