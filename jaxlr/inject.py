@@ -6,6 +6,7 @@ closure, where nobody can read them. `current_lr` reads the first kind and asks 
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -254,7 +255,7 @@ def _find(state: Any) -> _Found:
 def _children(state: Any) -> Iterator[Any]:
     if isinstance(state, (tuple, list)):
         yield from state
-    elif type(state) is dict:
+    elif isinstance(state, dict):
         yield from state.values()
 
 
@@ -306,12 +307,14 @@ def _set(state: Any, value: Any, scale: jax.Array) -> Any:
         return state._replace(hyperparams={**state.hyperparams, _NAME: rate})
     if "inner_states" in fields:
         return state._replace(inner_states=_set_groups(state.inner_states, value, scale))
-    if fields:
+    if hasattr(state, "_fields"):
         return type(state)(*(_set(child, value, scale) for child in state))
     if isinstance(state, (tuple, list)):
         return type(state)(_set(child, value, scale) for child in state)
-    if type(state) is dict:
-        return {key: _set(child, value, scale) for key, child in state.items()}
+    if isinstance(state, dict):
+        new = copy.copy(state)
+        new.update({key: _set(child, value, scale) for key, child in state.items()})
+        return new
     return state
 
 
