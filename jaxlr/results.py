@@ -7,6 +7,7 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["Best", "best", "label", "table"]
+__all__ = ["Best", "best", "label", "load", "save", "table"]
 
 
 def label(
@@ -242,3 +243,40 @@ def _edges(final: xr.DataArray, setting: Mapping[str, Any]) -> tuple[str, ...]:
         if values.dtype.kind in "fi" and len(values) > 1 and value in (values[0], values[-1]):
             edges.append(name)
     return tuple(edges)
+
+
+def save(ds: xr.Dataset, path: str | Path, *, force: bool = False) -> Path:
+    """Write a result as NetCDF-4, with all that is needed to read it in a year.
+
+    Args:
+        ds: a result.
+        path: the file, usually `*.nc`.
+        force: replace an existing file.
+
+    Raises:
+        FileExistsError: the file exists and `force` is not set.
+
+    >>> import tempfile
+    >>> from jaxlr import grid, sweep
+    >>> ds = sweep(lambda key, lr: {"loss": lr**2}, grid(lr=[0.5, 1.0]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     same = load(save(ds, folder + "/run.nc"))
+    >>> bool((same["loss"] == ds["loss"]).all()), same.attrs == ds.attrs
+    (True, True)
+    """
+    path = Path(path)
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists; pass force=True (--force) to replace it")
+    ds.to_netcdf(path, engine="h5netcdf")
+    return path
+
+
+def load(path: str | Path) -> xr.Dataset:
+    """Read a result that `save` wrote, into memory. Nothing in the file is executed.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    import xarray as xr
+
+    return xr.load_dataset(Path(path), engine="h5netcdf")

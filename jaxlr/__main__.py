@@ -1,0 +1,5 @@
+"""`python -m jaxlr` is the command line."""
+
+from jaxlr.cli import main
+
+main()

@@ -1,0 +1,341 @@
+"""The experiments of the Keras tutorial on learning-rate dynamics, and the decay policies of TensorFlow.
+
+Each study declares what it trains and what it draws; `run_all` trains, `write` saves figures, curves and a summary
+that sets the results beside the tutorial's claims.
+
+All SGD studies share one experiment, and so one compiled program: decay 0 and a patience beyond the run are neutral.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxlr import _checks, optimizers, schedules, tasks
+from jaxlr.plateau import Plateau, reduce_on_plateau
+from jaxlr.spaces import grid
+from jaxlr.sweeps import sweep
+from jaxlr.training import Experiment, experiment
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure
+
+__all__ = ["STUDIES", "Study", "run", "write"]
+
+Report = Callable[[int, int], None]
+
+RATES = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
+MOMENTA = (0.0, 0.5, 0.9, 0.99)
+DECAYS = (0.1, 0.01, 1e-3, 1e-4)
+PATIENCES = (2, 5, 10, 15)
+ADAPTIVE = ("rmsprop", "adagrad", "adam")
+NEVER = 1_000_000
+"""A patience beyond every run."""
+
+
+class Study(NamedTuple):
+    """One experiment of the texts.
+
+    Attributes:
+        title: what it shows.
+        train: `(seeds, epochs, report) -> Dataset`.
+        trainings: settings that it trains, each with every seed.
+        draw: Dataset -> its figures by file name.
+        figures: the file names, known before anything is trained.
+    """
+
+    title: str
+    train: Callable[[int, int, Report | bool], xr.Dataset]
+    trainings: int
+    draw: Callable[[xr.Dataset], dict[str, Figure]]
+    figures: tuple[str, ...]
+
+
+@functools.cache
+def _task() -> tasks.Task:
+    return tasks.blobs()
+
+
+def _time_decay(learning_rate: Any, decay: Any) -> Callable[[jax.Array], jax.Array]:
+    return schedules.time_decay(learning_rate, decay)
+
+
+def _plateau(patience: Any) -> Plateau:
+    return reduce_on_plateau(factor=0.1, patience=patience, min_delta=1e-7)
+
+
+@functools.cache
+def _sgd(epochs: int) -> Experiment:
+    return experiment(_task(), optimizers.sgd, schedule=_time_decay, plateau=_plateau, epochs=epochs)
+
+
+@functools.cache
+def _adaptive(epochs: int) -> Experiment:
+    return experiment(_task(), optimizers.get, epochs=epochs)
+
+
+def _layout(seeds: int) -> dict[str, Any]:
+    """One block shape for all studies, so that they share their programs: two settings on each device."""
+    return {"chunk": min(2 * seeds, 64), "devices": jax.local_devices()[:4]}
+
+
+def _train_sgd(over: str, values: tuple[Any, ...]) -> Callable[[int, int, Report | bool], xr.Dataset]:
+    def train(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
+        neutral = {"learning_rate": 0.01, "momentum": 0.0, "decay": 0.0, "patience": NEVER}
+        space = grid(**{**neutral, over: list(values)})
+        ds = sweep(_sgd(epochs), space, seeds=seeds, progress=report, **_layout(seeds))
+        return ds.drop_vars([name for name in neutral if name not in (over, "learning_rate", "momentum")])
+
+    return train
+
+
+def _train_optimizers(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
+    import xarray as xr
+
+    total = seeds * epochs * (1 + len(ADAPTIVE))
+
+    def after(done: int) -> Report | bool:
+        return report if isinstance(report, bool) else lambda epochs, _: report(done + epochs, total)
+
+    sgd = _train_sgd("learning_rate", (0.01,))(seeds, epochs, after(0))
+    sgd = sgd.drop_vars("momentum").squeeze("learning_rate", drop=True).expand_dims(name=["sgd"])
+    space = grid(name=list(ADAPTIVE))
+    others = sweep(_adaptive(epochs), space, seeds=seeds, progress=after(seeds * epochs), **_layout(seeds))
+    both = xr.concat([sgd, others], dim="name", join="exact", combine_attrs="drop_conflicts")
+    for cost in ("compilations", "compile_seconds", "run_seconds"):
+        both.attrs[cost] = round(sgd.attrs[cost] + others.attrs[cost], 3)
+    return both.rename(name="optimizer")
+
+
+def _draw_panels(name: str, over: str, title: str, **options: Any) -> Callable[[xr.Dataset], dict[str, Figure]]:
+    def draw(ds: xr.Dataset) -> dict[str, Figure]:
+        from jaxlr import plots
+
+        return {f"{name}.png": plots.panels(ds, over, title=title, **options)}
+
+    return draw
+
+
+def _draw_decay(ds: xr.Dataset) -> dict[str, Figure]:
+    from jaxlr import plots
+
+    curves = {f"decay = {plots.number(d)}": schedules.tabulate(schedules.time_decay(0.01, d), 200) for d in DECAYS}
+    without_zero = ds.sel(decay=list(DECAYS))
+    return {
+        "decay_rates.png": plots.lines(curves, xlabel="update", title="Time-based decay of 0.01 over 200 updates"),
+        "decay.png": plots.panels(without_zero, "decay", title="Accuracy with learning-rate decay"),
+    }
+
+
+def _draw_plateau(ds: xr.Dataset) -> dict[str, Figure]:
+    from jaxlr import plots
+
+    panel = functools.partial(plots.panels, ds, "patience")
+    return {
+        "plateau_rate.png": panel(("rate",), log=True, title="Learning rate, reduced on plateaus"),
+        "plateau_loss.png": panel(("loss",), title="Train loss, rate reduced on plateaus"),
+        "plateau_accuracy.png": panel(("accuracy",), title="Train accuracy, rate reduced on plateaus"),
+    }
+
+
+def _points(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
+    import xarray as xr
+
+    x, y = tasks.blobs_data()
+    part = np.where(np.arange(len(y)) < _task().examples, "train", "test")
+    data = {"x": (("point", "feature"), x), "label": ("point", y), "part": ("point", part)}
+    return xr.Dataset(data, attrs={"run": "sklearn.datasets.make_blobs"})
+
+
+def _draw_points(ds: xr.Dataset) -> dict[str, Figure]:
+    from jaxlr import plots
+
+    return {"blobs.png": plots.scatter(ds["x"].values, ds["label"].values, title="1,000 points in three blobs")}
+
+
+DESCENT_RATES = (0.05, 0.3, 1.05)
+"""Too small, good and too large for the cost of position squared, which diverges from 1 on."""
+
+
+def _cost(position: Any) -> Any:
+    return position**2
+
+
+def _descend(key: jax.Array, learning_rate: jax.Array) -> dict[str, jax.Array]:
+    """Gradient descent from 1 on `_cost`."""
+    del key
+
+    def step(position: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+        return position - learning_rate * jax.grad(_cost)(position), position
+
+    return {"position": jax.lax.scan(step, jnp.float32(1.0), None, length=12)[1]}
+
+
+def _policies() -> dict[str, dict[str, Any]]:
+    """Figure -> name -> schedule: TensorFlow's five decay policies."""
+    exponential = functools.partial(schedules.exponential_decay, 0.1, 100_000, 0.96)
+    inverse = functools.partial(schedules.inverse_time_decay, 0.1, 1, 0.5)
+    polynomial = functools.partial(schedules.polynomial_decay, 0.1, 10_000, 0.01)
+    return {
+        "exponential_decay": {"staircase": exponential(staircase=True), "smooth": exponential()},
+        "inverse_time_decay": {"staircase": inverse(staircase=True), "smooth": inverse()},
+        "natural_exp_decay": {
+            "natural_exp_decay, rate 0.5": schedules.natural_exp_decay(0.1, 10, 0.5),
+            "exponential_decay, rate 0.5": schedules.exponential_decay(0.1, 10, 0.5),
+        },
+        "piecewise_constant": {"1.0, 0.5, 0.1": schedules.piecewise_constant([100_000, 110_000], [1.0, 0.5, 0.1])},
+        "polynomial_decay": {f"power {p:g}": polynomial(power=p) for p in (1.0, 0.5, 2.0)},
+        "polynomial_decay_cycle": {f"power {p:g}": polynomial(power=p, cycle=True) for p in (1.0, 0.5, 2.0)},
+    }
+
+
+_HORIZON = {
+    "exponential_decay": 1_000_000,
+    "inverse_time_decay": 20,
+    "natural_exp_decay": 50,
+    "piecewise_constant": 150_000,
+    "polynomial_decay": 15_000,
+    "polynomial_decay_cycle": 45_000,
+}
+"""Steps over which each policy is drawn."""
+
+
+def _tabulated(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
+    """The policies over their steps, and three gradient descents."""
+    import xarray as xr
+
+    data = {}
+    for figure, policies in _policies().items():
+        steps = np.linspace(0, _HORIZON[figure], 1001).round().astype(np.int32)
+        for name, schedule in policies.items():
+            data[f"{figure}: {name}"] = ("point", np.asarray(schedule(jnp.asarray(steps))))
+        data[f"{figure}: step"] = ("point", steps)
+    descents = sweep(_descend, grid(learning_rate=list(DESCENT_RATES)), devices=1)
+    data["position"] = descents["position"].isel(seed=0, drop=True)
+    return xr.Dataset(data, attrs={**descents.attrs, "run": "TensorFlow's decay policies; gradient descent on x^2"})
+
+
+def _draw_policies(ds: xr.Dataset) -> dict[str, Figure]:
+    from jaxlr import plots
+
+    figures = {}
+    for figure, policies in _policies().items():
+        curves = {name: ds[f"{figure}: {name}"].values for name in policies}
+        title = f"tf.train.{figure}" if "cycle" not in figure else "tf.train.polynomial_decay with cycle=True"
+        figures[f"{figure}.png"] = plots.lines(curves, x=ds[f"{figure}: step"].values, title=title)
+    title = "Gradient descent on x^2: a small, a good and a too large rate"
+    figures["gradient_descent.png"] = plots.descents(_cost, ds["position"], title=title)
+    return figures
+
+
+STUDIES: dict[str, Study] = {
+    "blobs": Study("The data", _points, 0, _draw_points, ("blobs.png",)),
+    "learning-rate": Study(
+        "Learning rates 1 to 1e-7",
+        _train_sgd("learning_rate", RATES),
+        len(RATES),
+        _draw_panels("learning_rate", "learning_rate", "Accuracy for eight learning rates"),
+        ("learning_rate.png",),
+    ),
+    "momentum": Study(
+        "Momentum at rate 0.01",
+        _train_sgd("momentum", MOMENTA),
+        len(MOMENTA),
+        _draw_panels("momentum", "momentum", "Accuracy with momentum, rate 0.01"),
+        ("momentum.png",),
+    ),
+    "decay": Study(
+        "Time-based decay of the rate 0.01",
+        _train_sgd("decay", (*DECAYS, 0.0)),
+        len(DECAYS) + 1,
+        _draw_decay,
+        ("decay_rates.png", "decay.png"),
+    ),
+    "plateau": Study(
+        "The rate reduced on plateaus of the test loss",
+        _train_sgd("patience", PATIENCES),
+        len(PATIENCES),
+        _draw_plateau,
+        ("plateau_rate.png", "plateau_loss.png", "plateau_accuracy.png"),
+    ),
+    "optimizers": Study(
+        "SGD and three adaptive methods",
+        _train_optimizers,
+        1 + len(ADAPTIVE),
+        _draw_panels("optimizers", "optimizer", "Accuracy with Keras's optimizers at their defaults"),
+        ("optimizers.png",),
+    ),
+    "schedules": Study(
+        "TensorFlow's decay policies, and gradient descent in one dimension",
+        _tabulated,
+        0,
+        _draw_policies,
+        (*(f"{figure}.png" for figure in _HORIZON), "gradient_descent.png"),
+    ),
+}
+"""The studies by name."""
+
+
+def run(
+    names: Iterable[str], *, seeds: int = 10, epochs: int = 200, report: Report | None = None
+) -> dict[str, xr.Dataset]:
+    """Train studies.
+
+    Args:
+        names: names of `STUDIES`.
+        seeds: trainings of every setting.
+        epochs: passes over the data; the tutorial's claims are about 200.
+        report: told of the epochs done and the epochs in all.
+
+    Returns:
+        Name -> the study's curves.
+
+    Raises:
+        ValueError: an unknown name, or no seeds or epochs.
+
+    >>> sorted(run(["blobs"]))
+    ['blobs']
+    """
+    names = list(names)
+    for name in names:
+        _checks.one_of("study", name, tuple(STUDIES))
+    _checks.count("seeds", seeds)
+    _checks.count("epochs", epochs)
+    total = sum(STUDIES[name].trainings for name in names) * seeds * epochs
+    done, results = 0, {}
+    for name in names:
+        tell = (lambda now, _, before=done: report(before + now, total)) if report else False
+        results[name] = STUDIES[name].train(seeds, epochs, tell)
+        done += STUDIES[name].trainings * seeds * epochs
+    return results
+
+
+def files(names: Iterable[str]) -> list[str]:
+    """The files that `write` makes for these studies."""
+    made = [file for name in names for file in (f"{name}.nc", *STUDIES[name].figures)]
+    return [*made, "summary.md"]
+
+
+def write(results: Mapping[str, xr.Dataset], out: Path) -> list[Path]:
+    """Save every study's figures and curves and the summary; returns the paths.
+
+    Args:
+        results: from `run`.
+        out: an existing folder.
+    """
+    from jaxlr.results import save
+    from jaxlr.summary import summarize
+
+    for name, ds in results.items():
+        save(ds, out / f"{name}.nc", force=True)
+        for file, figure in STUDIES[name].draw(ds).items():
+            figure.savefig(out / file)
+    (out / "summary.md").write_text(summarize(results), encoding="utf-8")
+    return [out / file for file in files(results)]
