@@ -216,7 +216,7 @@ def _adaptive_is_fast(name: str) -> Callable[[xr.Dataset], np.ndarray]:
 
 
 def _alike(ds: xr.Dataset) -> np.ndarray:
-    return np.abs(_final(ds, name="rmsprop") - _final(ds, name="adam")) <= 0.02
+    return np.abs(_final(ds, optimizer="rmsprop") - _final(ds, optimizer="adam")) <= 0.02
 
 
 def _learned_by_50(ds: xr.Dataset) -> np.ndarray:

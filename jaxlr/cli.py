@@ -9,7 +9,6 @@ import os
 import sys
 import tempfile
 import time
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -26,13 +25,23 @@ app = typer.Typer(
 )
 
 
+# Typer does not name its base class of usage errors.
+_USAGE_ERROR = typer.BadParameter.__mro__[1]
+
+
 def main() -> None:
     """Run the command line: a bad argument is one line on stderr and exit code 2."""
     try:
-        app()
+        status = app(standalone_mode=False)
+    except typer.Abort:
+        status = 130
+    except _USAGE_ERROR as error:
+        print(f"jaxlr: {error.format_message()} (see --help)", file=sys.stderr)
+        status = 2
     except (ValueError, TypeError, OSError) as error:
         print(f"jaxlr: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        status = 2
+    raise SystemExit(status)
 
 
 def _version(wanted: bool) -> None:
@@ -48,24 +57,16 @@ def _common(
     pass
 
 
-class StudyName(StrEnum):
-    """What `jaxlr study` can do."""
-
-    all = "all"
-    blobs = "blobs"
-    learning_rate = "learning-rate"
-    momentum = "momentum"
-    decay = "decay"
-    plateau = "plateau"
-    optimizers = "optimizers"
-    schedules = "schedules"
-
-
 @app.command()
 def study(
-    name: Annotated[StudyName, typer.Argument(help="Which experiment of the tutorial; `all` for every one.")],
-    seeds: Annotated[int, typer.Option(help="Trainings of every setting, with different weights and orders.")] = 10,
-    epochs: Annotated[int, typer.Option(help="Passes over the 500 training points; the claims are about 200.")] = 200,
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="all, or one of: blobs, learning-rate, momentum, decay, plateau, optimizers, schedules."
+        ),
+    ],
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of every setting, with different weights and orders.")] = 10,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the 500 training points; the claims are about 200.")] = 200,
     out: Annotated[Path, typer.Option(help="Folder for figures, curves and summary; made if missing.")] = Path(
         "jaxlr-results"
     ),
@@ -82,9 +83,10 @@ def study(
     read with `xarray.open_dataset`), and summary.md with the results beside the tutorial's claims.
     """
     _use_all_cores()
-    from jaxlr import studies
+    from jaxlr import _checks, studies
 
-    names = [one for one in studies.STUDIES if name in (StudyName.all, one)]
+    _checks.one_of("study", name, ("all", *studies.STUDIES))
+    names = [one for one in studies.STUDIES if name in ("all", one)]
     _writable(out, studies.files(names), force)
     started = time.perf_counter()
     bar = _Bar(quiet)

@@ -21,6 +21,9 @@ __all__ = ["COLORS", "descents", "lines", "panels", "scatter"]
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito: blue, vermilion, green, purple, orange, sky blue, black."""
 
+_FLOOR = 1e-10
+"""Smallest value on a logarithmic axis: rates below it change no weight."""
+
 _NAMES = {
     "accuracy": "train accuracy",
     "val_accuracy": "test accuracy",
@@ -52,9 +55,11 @@ def number(value: Any) -> str:
     return str(value)
 
 
-def _new(rows: int, columns: int, width: float, height: float) -> tuple[Figure, np.ndarray]:
+def _new(
+    rows: int, columns: int, width: float, height: float, *, sharex: bool = True
+) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(width * columns, height * rows), dpi=130, layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
     for ax in axes.flat:
         _style(ax)
     return figure, axes
@@ -67,7 +72,14 @@ def _style(ax: Axes) -> None:
     ax.tick_params(labelsize=8)
 
 
-def _band(ax: Axes, values: xr.DataArray, color: str, name: str | None) -> None:
+def _seeds(ax: Axes, values: xr.DataArray, color: str, name: str) -> None:
+    """Every seed as a thin line and their median as a thick one: for values that span decades."""
+    x, curves = values["epoch"].values, values.transpose("seed", "epoch").values
+    ax.plot(x, curves.T, color=color, linewidth=0.6, alpha=0.45)
+    ax.plot(x, np.median(curves, axis=0), color=color, linewidth=1.8, label=name)
+
+
+def _band(ax: Axes, values: xr.DataArray, color: str, name: str) -> None:
     """The mean over the seeds as a line and the range of all seeds as a band."""
     x = values["epoch"].values
     mean = values.mean("seed").values
@@ -95,7 +107,7 @@ def panels(
         over: the hyperparameter, a dimension of `ds`.
         metrics: variables `(over, seed, epoch)` to draw in every panel.
         columns: panels side by side.
-        log: a logarithmic vertical axis.
+        log: a logarithmic vertical axis, down to `_FLOOR`, with every seed and their median as lines.
         title: a line above all.
 
     Raises:
@@ -110,7 +122,7 @@ def panels(
     figure, axes = _new(rows, columns, 3.6, 2.1)
     for i, (ax, value) in enumerate(zip(axes.flat, values, strict=False)):
         for metric, color in zip(metrics, COLORS, strict=False):
-            _band(ax, ds[metric].isel({over: i}), color, describe(metric))
+            (_seeds if log else _band)(ax, ds[metric].isel({over: i}), color, describe(metric))
         ax.set_title(f"{describe(over)} = {number(value)}", fontsize=9)
         if log:
             ax.set_yscale("log")
@@ -121,7 +133,8 @@ def panels(
         ax.set_xlabel("epoch", fontsize=9)
     for ax in axes[:, 0]:
         ax.set_ylabel(describe(metrics[0]) if len(metrics) == 1 else _common(metrics), fontsize=9)
-    seeds = f"mean and range of {ds.sizes['seed']} seeds" if ds.sizes["seed"] > 1 else "one seed"
+    drawn = "median and each" if log else "mean and range"
+    seeds = f"{drawn} of {ds.sizes['seed']} seeds" if ds.sizes["seed"] > 1 else "one seed"
     figure.suptitle(f"{title} ({seeds})" if title else seeds, fontsize=10)
     if len(metrics) > 1:
         handles, names = axes.flat[0].get_legend_handles_labels()
@@ -136,8 +149,9 @@ def _common(metrics: Sequence[str]) -> str:
 
 def _share_heights(axes: Sequence[Axes]) -> None:
     limits = np.array([ax.get_ylim() for ax in axes])
+    low = limits[:, 0].min()
     for ax in axes:
-        ax.set_ylim(limits[:, 0].min(), limits[:, 1].max())
+        ax.set_ylim(max(low, _FLOOR) if ax.get_yscale() == "log" else low, limits[:, 1].max())
 
 
 def lines(
@@ -208,11 +222,11 @@ def descents(cost: Any, paths: xr.DataArray, *, title: str = "") -> Figure:
         title: a line above all.
     """
     rates = paths["learning_rate"].values
-    figure, axes = _new(1, len(rates), 3.4, 3.0)
-    reach = float(np.abs(paths).max()) * 1.1
-    ground = np.linspace(-reach, reach, 200)
+    figure, axes = _new(1, len(rates), 3.4, 3.0, sharex=False)
     for ax, rate in zip(axes.flat, rates, strict=True):
         path = paths.sel(learning_rate=rate).values
+        reach = np.abs(path).max() * 1.15
+        ground = np.linspace(-reach, reach, 200)
         ax.plot(ground, cost(ground), color="0.6", linewidth=1.2)
         ax.plot(path, cost(path), "o-", color=COLORS[1], markersize=3.5, linewidth=1.0)
         ax.plot(path[:1], cost(path[:1]), "o", color=COLORS[0], markersize=7)

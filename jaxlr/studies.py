@@ -181,7 +181,7 @@ def _descend(key: jax.Array, learning_rate: jax.Array) -> dict[str, jax.Array]:
 def _policies() -> dict[str, dict[str, Any]]:
     """Figure -> name -> schedule: TensorFlow's five decay policies."""
     exponential = functools.partial(schedules.exponential_decay, 0.1, 100_000, 0.96)
-    inverse = functools.partial(schedules.inverse_time_decay, 0.1, 1, 0.5)
+    inverse = functools.partial(schedules.inverse_time_decay, 0.1, 100, 0.5)
     polynomial = functools.partial(schedules.polynomial_decay, 0.1, 10_000, 0.01)
     return {
         "exponential_decay": {"staircase": exponential(staircase=True), "smooth": exponential()},
@@ -198,7 +198,7 @@ def _policies() -> dict[str, dict[str, Any]]:
 
 _HORIZON = {
     "exponential_decay": 1_000_000,
-    "inverse_time_decay": 20,
+    "inverse_time_decay": 1_000,
     "natural_exp_decay": 50,
     "piecewise_constant": 150_000,
     "polynomial_decay": 15_000,

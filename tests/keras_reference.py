@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 
 import jaxlr
 from jaxlr import mlp, optimizers, schedules, tasks
@@ -107,3 +108,47 @@ def _factories(configs: list[str]) -> dict[str, Any]:
     if configs == ["opt=adam"]:
         return {"optimizer": optimizers.adam, "schedule": lambda: adam_rate}
     return {"optimizer": lambda: optimizers.get(configs[0].removeprefix("opt="))}
+
+
+STUDY_AXES = {
+    "learning-rate": ("learning_rate", "lr"),
+    "momentum": ("momentum", "momentum"),
+    "decay": ("decay", "decay"),
+    "plateau": ("patience", "patience"),
+    "optimizers": ("optimizer", "opt"),
+}
+"""Study -> its axis here, and the word by which the recorded settings call it."""
+
+
+def _setting(config: str) -> tuple[str, str, float | str]:
+    """The study, axis and value of a recorded setting."""
+    word, text = config.split("=")
+    study, axis = next((study, axis) for study, (axis, known) in STUDY_AXES.items() if known == word)
+    return study, axis, text if word == "opt" else float(text)
+
+
+def final_statistics(results: dict[str, xr.Dataset], config: str) -> dict[str, tuple[float, float]]:
+    """Mean over the seeds and its standard error of a setting's final metrics."""
+    study, axis, value = _setting(config)
+    final = results[study].sel({axis: value}).isel(epoch=-1)
+    names = {"final_acc": "accuracy", "final_val_acc": "val_accuracy", "final_loss": "loss"}
+    values = {name: final[metric].values for name, metric in names.items()}
+    return {name: (float(v.mean()), float(v.std(ddof=1) / np.sqrt(v.size))) for name, v in values.items()}
+
+
+def accuracies(study: str) -> xr.Dataset:
+    """12 seeds of real Keras as the study's Dataset: accuracies, and the rates of the plateau study."""
+    with np.load(DATA / "keras231_accuracy.npz") as recorded:
+        runs = dict(recorded)
+    configs = [str(config) for config in runs["config"]]
+    axis, word = STUDY_AXES[study]
+    chosen = [config for config in configs if config.startswith(f"{word}=")]
+    values: list[Any] = [_setting(config)[2] for config in chosen]
+    if study == "decay":
+        chosen, values = [*chosen, "lr=0.01"], [*values, 0.0]
+    at = [configs.index(config) for config in chosen]
+    dims = (axis, "seed", "epoch")
+    data = {name: (dims, runs[name][at] / 500) for name in ("accuracy", "val_accuracy")}
+    if study == "plateau":
+        data["rate"] = (dims, runs["lr_used"])
+    return xr.Dataset(data, {axis: values})
