@@ -82,6 +82,7 @@ from .table import (
 )
 
 __all__ = [
+    "Schedule",
     "budgeted_linear",
     "chain",
     "clamp",

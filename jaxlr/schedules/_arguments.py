@@ -63,6 +63,15 @@ def count(name: str, value: Any) -> Any:
     return array.astype(np.int32)
 
 
+def period(name: str, value: Any) -> Any:
+    """A length in steps that need not be whole: an int32 leaf if it is, else a float leaf."""
+    known = not isinstance(value, jax.Array)
+    whole = (
+        float(value).is_integer() if known and np.ndim(value) == 0 else not known and value.dtype.kind in "iu"
+    )
+    return count(name, value) if whole else number(name, value, _checks.non_negative)
+
+
 def flag(name: str, value: Any) -> Any:
     """A boolean leaf."""
     if isinstance(value, jax.Array):
@@ -91,6 +100,12 @@ def as_step(step: Any) -> jax.Array:
     if jnp.issubdtype(step.dtype, jnp.floating):
         step = jnp.floor(step)
     return jnp.clip(step, 0, MAX_COUNT).astype(jnp.int32)
+
+
+def as_period(value: Any) -> jax.Array:
+    """Whole periods stay integers."""
+    array = jnp.asarray(value)
+    return as_float(array) if jnp.issubdtype(array.dtype, jnp.floating) else as_count(array)
 
 
 def as_count(value: Any) -> jax.Array:

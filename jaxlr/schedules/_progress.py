@@ -22,14 +22,40 @@ class Progress(NamedTuple):
     left: jax.Array
 
 
+def _length(length: jax.Array) -> TwoFloat:
+    """A length of whole or fractional steps; 1 for 0, so that it can divide."""
+    length = jnp.where(length > 0, length, 1)
+    if jnp.issubdtype(length.dtype, jnp.floating):
+        return _twofloat.from_float(length)
+    return _twofloat.from_count(length, float_dtype())
+
+
+def _pick(condition: jax.Array | bool, a: TwoFloat, b: TwoFloat) -> TwoFloat:
+    return TwoFloat(jnp.where(condition, a.hi, b.hi), jnp.where(condition, a.lo, b.lo))
+
+
 def progress(step: jax.Array, length: jax.Array) -> Progress:
     """The part of `length` steps that is done after `step` steps; all of it when `length` is 0."""
-    dtype = float_dtype()
-    elapsed = jnp.minimum(step, length)
-    whole = jnp.maximum(length, 1)
-    done = _twofloat.ratio(elapsed, whole, dtype).hi
-    left = _twofloat.ratio(length - elapsed, whole, dtype).hi
-    return Progress(jnp.where(length > 0, done, 1), left)
+    whole, elapsed = _length(length), _twofloat.from_count(step, float_dtype())
+    rest = _twofloat.subtract(whole, elapsed)
+    running = (step < length) & (length > 0)
+    done = jnp.where(running, _twofloat.divide(elapsed, whole).hi, 1)
+    return Progress(done, jnp.where(running, _twofloat.divide(rest, whole).hi, 0))
+
+
+def cycled(step: jax.Array, length: jax.Array) -> Progress:
+    """The part that is done at `step` of the first multiple of `length`, from one on, that is not below it."""
+    whole, elapsed = _length(length), _twofloat.from_count(step, float_dtype())
+    quotient = _twofloat.divide(elapsed, whole)
+    below = _twofloat.floor(quotient)
+    one = _twofloat.from_float(jnp.ones_like(quotient.hi))
+    at_multiple = (below.hi == quotient.hi) & (below.lo == quotient.lo) & (step > 0)
+    total = _twofloat.multiply(_pick(at_multiple, below, _twofloat.add(below, one)), whole)
+    rest = _pick(
+        at_multiple, _twofloat.from_float(jnp.zeros_like(total.hi)), _twofloat.subtract(total, elapsed)
+    )
+    done = jnp.where(length > 0, _twofloat.divide(elapsed, total).hi, 1)
+    return Progress(done, jnp.where(length > 0, _twofloat.divide(rest, total).hi, 0))
 
 
 def blend(start: jax.Array, end: jax.Array, weights: Progress) -> jax.Array:
@@ -128,18 +154,7 @@ def _cycle_of(step: jax.Array, period: jax.Array, multiplier: jax.Array) -> Cycl
     )
 
 
-def part(done: jax.Array, left: jax.Array) -> Progress:
-    """The progress when `done` steps are done and `left` are left, of a sum that need not fit an int32."""
-    dtype = float_dtype()
-    before, after = _twofloat.from_count(done, dtype), _twofloat.from_count(left, dtype)
-    total = _twofloat.add(before, after)
-    total = TwoFloat(jnp.maximum(total.hi, 1), total.lo)
-    return Progress(_twofloat.divide(before, total).hi, _twofloat.divide(after, total).hi)
-
-
 def periods(step: jax.Array, length: jax.Array, staircase: Flag) -> TwoFloat:
     """`step / length`, or its whole part; `length` 0 counts as 1."""
-    length = jnp.maximum(length, 1)
-    stairs = _twofloat.from_count(step // length, float_dtype())
-    smooth = _twofloat.ratio(step, length, float_dtype())
-    return TwoFloat(*(jnp.where(staircase, a, b) for a, b in zip(stairs, smooth, strict=True)))
+    quotient = _twofloat.divide(_twofloat.from_count(step, float_dtype()), _length(length))
+    return _pick(staircase, _twofloat.floor(quotient), quotient)

@@ -15,12 +15,14 @@ from ._arguments import (
     Number,
     as_count,
     as_float,
+    as_period,
     as_step,
     count,
     flag,
     number,
+    period,
 )
-from ._progress import Progress, blend, part, progress, to_power
+from ._progress import Progress, blend, cycled, progress, to_power
 
 
 def constant(init_value: Number) -> Partial:
@@ -112,7 +114,7 @@ def budgeted_linear(init_value: Number, decay_steps: Count) -> Partial:
 
 def polynomial_decay(
     init_value: Number,
-    decay_steps: Count,
+    decay_steps: Number,
     end_value: Number = 0.0,
     power: Number = 1.0,
     cycle: Flag = False,
@@ -125,7 +127,7 @@ def polynomial_decay(
 
     Args:
         init_value: the rate at step 0.
-        decay_steps: steps until `end_value`.
+        decay_steps: steps until `end_value`; need not be whole.
         end_value: the rate at the end.
         power: 1 is a line, below 1 falls late, above 1 falls early.
         cycle: rise again after each multiple of `decay_steps`, to a lower height each time.
@@ -146,7 +148,7 @@ def polynomial_decay(
     return Partial(
         _polynomial_decay,
         init_value=number("init_value", init_value, _checks.non_negative),
-        decay_steps=count("decay_steps", decay_steps),
+        decay_steps=period("decay_steps", decay_steps),
         end_value=number("end_value", end_value, _checks.non_negative),
         power=number("power", power, _checks.positive),
         cycle=flag("cycle", cycle),
@@ -154,14 +156,11 @@ def polynomial_decay(
 
 
 def _polynomial_decay(
-    step: jax.Array, *, init_value: Number, decay_steps: Count, end_value: Number, power: Number, cycle: Flag
+    step: jax.Array, *, init_value: Number, decay_steps: Number, end_value: Number, power: Number, cycle: Flag
 ) -> jax.Array:
-    step, decay_steps = as_step(step), as_count(decay_steps)
-    # The multiple itself may not fit an int32; how many steps are left to it does.
-    left = jnp.where(step > 0, -step % jnp.maximum(decay_steps, 1), decay_steps)
-    cycled = part(step, left)
-    p = progress(step, decay_steps)
-    p = Progress(*(jnp.where(cycle & (decay_steps > 0), c, q) for c, q in zip(cycled, p, strict=True)))
+    step, decay_steps = as_step(step), as_period(decay_steps)
+    once, again = progress(step, decay_steps), cycled(step, decay_steps)
+    p = Progress(jnp.where(cycle, again.done, once.done), jnp.where(cycle, again.left, once.left))
     return blend(as_float(init_value), as_float(end_value), to_power(p, as_float(power)))
 
 

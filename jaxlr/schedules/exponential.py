@@ -13,13 +13,13 @@ from ._arguments import (
     Count,
     Flag,
     Number,
-    as_count,
     as_float,
+    as_period,
     as_step,
-    count,
     flag,
     float_dtype,
     number,
+    period,
     sum_of_counts,
 )
 from ._progress import periods
@@ -34,7 +34,7 @@ def exponential(rate: TwoFloat, quotient: TwoFloat, decay_steps: jax.Array) -> j
 
 def exponential_decay(
     init_value: Number,
-    decay_steps: Count,
+    decay_steps: Number,
     decay_rate: Number,
     staircase: Flag = False,
     end_value: Number | None = None,
@@ -45,7 +45,7 @@ def exponential_decay(
 
     Args:
         init_value: the rate at step 0.
-        decay_steps: steps in which the rate is multiplied by `decay_rate` once.
+        decay_steps: steps in which the rate is multiplied by `decay_rate` once, whole or not.
         decay_rate: the factor.
         staircase: multiply once at the end of each period instead of a little at each step.
         end_value: a bound that the rate does not pass: a floor when `decay_rate` is below 1, else a ceiling.
@@ -56,7 +56,7 @@ def exponential_decay(
 
     Raises:
         ValueError: `init_value` or `end_value` is negative or not finite, `decay_rate` is not positive, or
-            `decay_steps` is not whole.
+            `decay_steps` is negative.
 
     Example:
         >>> float(exponential_decay(1.0, 10, 0.5)(20))
@@ -70,7 +70,7 @@ def exponential_decay(
     return Partial(
         _exponential_decay,
         init_value=number("init_value", init_value, _checks.non_negative),
-        decay_steps=count("decay_steps", decay_steps),
+        decay_steps=period("decay_steps", decay_steps),
         decay_rate=rate,
         staircase=flag("staircase", staircase),
         end_value=_pick(rate, bound, ceiling),
@@ -86,19 +86,19 @@ def _exponential_decay(
     step: jax.Array,
     *,
     init_value: Number,
-    decay_steps: Count,
+    decay_steps: Number,
     decay_rate: Number,
     staircase: Flag,
     end_value: Number,
 ) -> jax.Array:
-    decay_steps, decay_rate, end_value = as_count(decay_steps), as_float(decay_rate), as_float(end_value)
+    decay_steps, decay_rate, end_value = as_period(decay_steps), as_float(decay_rate), as_float(end_value)
     quotient = periods(as_step(step), decay_steps, staircase)
     rate = as_float(init_value) * exponential(_twofloat.log(decay_rate), quotient, decay_steps)
     return jnp.where(decay_rate < 1, jnp.maximum(rate, end_value), jnp.minimum(rate, end_value))
 
 
 def natural_exp_decay(
-    init_value: Number, decay_steps: Count, decay_rate: Number, staircase: Flag = False
+    init_value: Number, decay_steps: Number, decay_rate: Number, staircase: Flag = False
 ) -> Partial:
     """Exponential decay with the rate in the exponent.
 
@@ -106,7 +106,7 @@ def natural_exp_decay(
 
     Args:
         init_value: the rate at step 0.
-        decay_steps: steps in which the rate is multiplied by `exp(-decay_rate)` once.
+        decay_steps: steps in which the rate is multiplied by `exp(-decay_rate)` once, whole or not.
         decay_rate: zero or more.
         staircase: fall once at the end of each period instead of a little at each step.
 
@@ -114,7 +114,7 @@ def natural_exp_decay(
         The schedule, `step -> lr`.
 
     Raises:
-        ValueError: `init_value` or `decay_rate` is negative or not finite, or `decay_steps` is not whole.
+        ValueError: `init_value` or `decay_rate` is negative or not finite, or `decay_steps` is negative.
 
     Example:
         >>> round(float(natural_exp_decay(1.0, 1, 0.5)(2)), 6)
@@ -125,16 +125,16 @@ def natural_exp_decay(
     return Partial(
         _natural_exp_decay,
         init_value=number("init_value", init_value, _checks.non_negative),
-        decay_steps=count("decay_steps", decay_steps),
+        decay_steps=period("decay_steps", decay_steps),
         decay_rate=number("decay_rate", decay_rate, _checks.non_negative),
         staircase=flag("staircase", staircase),
     )
 
 
 def _natural_exp_decay(
-    step: jax.Array, *, init_value: Number, decay_steps: Count, decay_rate: Number, staircase: Flag
+    step: jax.Array, *, init_value: Number, decay_steps: Number, decay_rate: Number, staircase: Flag
 ) -> jax.Array:
-    decay_steps = as_count(decay_steps)
+    decay_steps = as_period(decay_steps)
     quotient = periods(as_step(step), decay_steps, staircase)
     rate = _twofloat.from_float(-as_float(decay_rate))
     return as_float(init_value) * exponential(rate, quotient, decay_steps)

@@ -15,18 +15,20 @@ from ._arguments import (
     Number,
     as_count,
     as_float,
+    as_period,
     as_step,
     count,
     flag,
     float_dtype,
     number,
+    period,
     sum_of_counts,
 )
 from ._progress import periods, progress
 
 
 def inverse_time_decay(
-    init_value: Number, decay_steps: Count, decay_rate: Number, staircase: Flag = False
+    init_value: Number, decay_steps: Number, decay_rate: Number, staircase: Flag = False
 ) -> Partial:
     """Decay with one over the time.
 
@@ -34,7 +36,7 @@ def inverse_time_decay(
 
     Args:
         init_value: the rate at step 0.
-        decay_steps: the period of `decay_rate`, in steps.
+        decay_steps: the period of `decay_rate`, in steps, whole or not.
         decay_rate: zero or more; with 1 the rate is halved after `decay_steps`.
         staircase: fall once at the end of each period instead of a little at each step.
 
@@ -42,7 +44,7 @@ def inverse_time_decay(
         The schedule, `step -> lr`.
 
     Raises:
-        ValueError: `init_value` or `decay_rate` is negative or not finite, or `decay_steps` is not whole.
+        ValueError: `init_value` or `decay_rate` is negative or not finite, or `decay_steps` is negative.
 
     Example:
         >>> float(inverse_time_decay(1.0, 10, 1.0)(10))
@@ -53,16 +55,16 @@ def inverse_time_decay(
     return Partial(
         _inverse_time_decay,
         init_value=number("init_value", init_value, _checks.non_negative),
-        decay_steps=count("decay_steps", decay_steps),
+        decay_steps=period("decay_steps", decay_steps),
         decay_rate=number("decay_rate", decay_rate, _checks.non_negative),
         staircase=flag("staircase", staircase),
     )
 
 
 def _inverse_time_decay(
-    step: jax.Array, *, init_value: Number, decay_steps: Count, decay_rate: Number, staircase: Flag
+    step: jax.Array, *, init_value: Number, decay_steps: Number, decay_rate: Number, staircase: Flag
 ) -> jax.Array:
-    init_value, decay_rate, decay_steps = as_float(init_value), as_float(decay_rate), as_count(decay_steps)
+    init_value, decay_rate, decay_steps = as_float(init_value), as_float(decay_rate), as_period(decay_steps)
     rate = init_value / (1 + decay_rate * periods(as_step(step), decay_steps, staircase).hi)
     return jnp.where((decay_steps > 0) | (decay_rate == 0), rate, 0)
 

@@ -241,7 +241,10 @@ def cosine_onecycle(
 
 
 def _part_of_steps(total_steps: jax.Array, part: jax.Array) -> jax.Array:
+    """`floor(part * total_steps)`, with the product as float64 has it."""
     product = _twofloat.multiply(_twofloat.from_count(total_steps, part.dtype), _twofloat.from_float(part))
+    if part.dtype == jnp.float64:
+        product = _twofloat.from_float(product.hi)
     return _twofloat.to_count(_twofloat.floor(product))
 
 
