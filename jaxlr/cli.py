@@ -6,6 +6,7 @@ JAX and everything heavy is imported inside the commands, so that `jaxlr --help`
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -36,7 +37,8 @@ def main() -> None:
     except typer.Abort:
         status = 130
     except _USAGE_ERROR as error:
-        print(f"jaxlr: {error.format_message()} (see --help)", file=sys.stderr)
+        message = error.format_message().rstrip(".")
+        print(f"jaxlr: {message}; got: jaxlr {shlex.join(sys.argv[1:])}", file=sys.stderr)
         status = 2
     except (ValueError, TypeError, OSError) as error:
         print(f"jaxlr: {error}", file=sys.stderr)
@@ -65,8 +67,8 @@ def study(
             help="all, or one of: blobs, learning-rate, momentum, decay, plateau, optimizers, schedules."
         ),
     ],
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of every setting, with different weights and orders.")] = 10,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the 500 training points; the claims are about 200.")] = 200,
+    seeds: Annotated[int, typer.Option(help="Trainings of every setting, with different weights and orders.")] = 10,
+    epochs: Annotated[int, typer.Option(help="Passes over the 500 training points; the claims are about 200.")] = 200,
     out: Annotated[Path, typer.Option(help="Folder for figures, curves and summary; made if missing.")] = Path(
         "jaxlr-results"
     ),
@@ -85,6 +87,8 @@ def study(
     _use_all_cores()
     from jaxlr import _checks, studies
 
+    _checks.count("--seeds", seeds)
+    _checks.count("--epochs", epochs)
     _checks.one_of("study", name, ("all", *studies.STUDIES))
     names = [one for one in studies.STUDIES if name in ("all", one)]
     _writable(out, studies.files(names), force)
