@@ -78,7 +78,13 @@ def injected(
 
 
 def _cast_like(tree: Any, like: Any) -> Any:
-    return jax.tree.map(lambda new, old: jnp.asarray(new, jnp.result_type(old)), tree, like)
+    """Floats in the type they had: float32 hyperparameters promote the small types that they meet."""
+
+    def cast(new: Any, old: Any) -> Any:
+        dtype = jnp.result_type(old)
+        return new.astype(dtype) if jnp.issubdtype(dtype, jnp.floating) else new
+
+    return jax.tree.map(cast, tree, like)
 
 
 def per_group(

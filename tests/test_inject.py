@@ -242,6 +242,14 @@ def test_injected_values_are_float32_and_the_state_keeps_its_types(dtype):
     assert state.inner_state[0].mu.dtype == dtype
 
 
+def test_injected_optimizer_may_keep_a_random_key():
+    def noisy(learning_rate):
+        return optax.chain(optax.add_noise(0.1, 0.5, jax.random.key(0)), optax.sgd(learning_rate))
+
+    state = after(injected(noisy, learning_rate=0.1), 2)
+    np.testing.assert_allclose(current_lr(state), 0.1, rtol=1e-6)
+
+
 def test_injection_changes_no_trajectory():
     plain, ours = optax.adam(LINE), injected(optax.adam, learning_rate=LINE)
     for steps in range(3):
