@@ -30,7 +30,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxlr import schedules as s
@@ -39,7 +38,7 @@ Case = dict[str, Any]
 Params = dict[str, Any]
 _RTOL, _ATOL, _ULPS = 1e-9, 1e-13, 4
 _FLOAT32_LIBRARY = 2e-5
-"""Relative to the case's largest value, up to step 2^24: TensorFlow's own float32 steps are exact up to there."""
+"""Relative to the case's largest value, up to step 2^24, where TensorFlow's own float32 steps are exact."""
 
 
 class Exclusion(NamedTuple):
@@ -476,14 +475,14 @@ def rounded(value: Any) -> Any:
 
 def evaluate(build: Callable[[Case], s.Schedule], case: Case, steps: list[int], *, x64: bool) -> np.ndarray:
     """The schedule at the steps, in float64 or in float32."""
-    # A few array sizes for all cases, so that JAX compiles each operation a few times only.
-    size = 64
+    # A few array sizes for all cases, so that each kind of schedule is compiled a few times only.
+    size = 256
     while size < len(steps):
-        size *= 4
+        size *= 2
     padded = np.zeros(size, np.int64 if x64 else np.int32)
     padded[: len(steps)] = steps
     with jax.enable_x64(x64):
-        return np.asarray(build(case)(jnp.asarray(padded)))[: len(steps)].astype(np.float64)
+        return np.asarray(build(case)(padded))[: len(steps)].astype(np.float64)
 
 
 def check_case(case: Case) -> str | None:

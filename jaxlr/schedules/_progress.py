@@ -30,30 +30,26 @@ def _length(length: jax.Array) -> TwoFloat:
     return _twofloat.from_count(length, float_dtype())
 
 
-def _pick(condition: jax.Array | bool, a: TwoFloat, b: TwoFloat) -> TwoFloat:
-    return TwoFloat(jnp.where(condition, a.hi, b.hi), jnp.where(condition, a.lo, b.lo))
-
-
+@jax.jit
 def progress(step: jax.Array, length: jax.Array) -> Progress:
     """The part of `length` steps that is done after `step` steps; all of it when `length` is 0."""
     whole, elapsed = _length(length), _twofloat.from_count(step, float_dtype())
     rest = _twofloat.subtract(whole, elapsed)
-    running = (step < length) & (length > 0)
+    running = (rest.hi > 0) & (length > 0)
     done = jnp.where(running, _twofloat.divide(elapsed, whole).hi, 1)
     return Progress(done, jnp.where(running, _twofloat.divide(rest, whole).hi, 0))
 
 
+@jax.jit
 def cycled(step: jax.Array, length: jax.Array) -> Progress:
-    """The part that is done at `step` of the first multiple of `length`, from one on, that is not below it."""
+    """The part that is done at `step` of the first multiple of `length`, one or more times, not below it."""
     whole, elapsed = _length(length), _twofloat.from_count(step, float_dtype())
-    quotient = _twofloat.divide(elapsed, whole)
-    below = _twofloat.floor(quotient)
-    one = _twofloat.from_float(jnp.ones_like(quotient.hi))
-    at_multiple = (below.hi == quotient.hi) & (below.lo == quotient.lo) & (step > 0)
-    total = _twofloat.multiply(_pick(at_multiple, below, _twofloat.add(below, one)), whole)
-    rest = _pick(
-        at_multiple, _twofloat.from_float(jnp.zeros_like(total.hi)), _twofloat.subtract(total, elapsed)
-    )
+    cycles = _twofloat.floor_divide(elapsed, whole)
+    after = _twofloat.subtract(elapsed, _twofloat.multiply(cycles, whole))
+    at_multiple = (after.hi == 0) & (step > 0)
+    zero = _twofloat.from_float(jnp.zeros_like(after.hi))
+    rest = _twofloat.choose(at_multiple, zero, _twofloat.subtract(whole, after))
+    total = _twofloat.add(elapsed, rest)
     done = jnp.where(length > 0, _twofloat.divide(elapsed, total).hi, 1)
     return Progress(done, jnp.where(length > 0, _twofloat.divide(rest, total).hi, 0))
 
@@ -74,6 +70,7 @@ def log_left(p: Progress) -> jax.Array:
     return jnp.where(early, near_one, jnp.log(jnp.where(early | (p.left <= 0), 1, p.left)))
 
 
+@jax.jit
 def to_power(p: Progress, power: jax.Array) -> Progress:
     """`left^power` and one minus it. Exact, with the right derivative by `power`, at `power` 1."""
     log = log_left(p)
@@ -129,12 +126,11 @@ def _cycle_of(step: jax.Array, period: jax.Array, multiplier: jax.Array) -> Cycl
         bit, (row_power, row_total) = row
         further = _twofloat.add(total, _twofloat.multiply(power, row_total))
         room = _twofloat.subtract(now, _twofloat.multiply(first, further))
-        fits = (room.hi > 0) | ((room.hi == 0) & (room.lo >= 0))
-        pick = lambda a, b: jax.tree.map(lambda x, y: jnp.where(fits, x, y), a, b)  # noqa: E731
+        fits = ~_twofloat.negative(room)
         carry = (
             jnp.where(fits, index | bit, index),
-            pick(capped(_twofloat.multiply(power, row_power)), power),
-            pick(further, total),
+            _twofloat.choose(fits, capped(_twofloat.multiply(power, row_power)), power),
+            _twofloat.choose(fits, further, total),
         )
         return carry, None
 
@@ -154,7 +150,9 @@ def _cycle_of(step: jax.Array, period: jax.Array, multiplier: jax.Array) -> Cycl
     )
 
 
+@jax.jit
 def periods(step: jax.Array, length: jax.Array, staircase: Flag) -> TwoFloat:
     """`step / length`, or its whole part; `length` 0 counts as 1."""
-    quotient = _twofloat.divide(_twofloat.from_count(step, float_dtype()), _length(length))
-    return _pick(staircase, _twofloat.floor(quotient), quotient)
+    elapsed, whole = _twofloat.from_count(step, float_dtype()), _length(length)
+    stairs, smooth = _twofloat.floor_divide(elapsed, whole), _twofloat.divide(elapsed, whole)
+    return _twofloat.choose(jnp.asarray(staircase), stairs, smooth)

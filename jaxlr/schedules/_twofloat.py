@@ -6,6 +6,9 @@ the difference between a step and the end of its schedule. Everything here works
 Compilers may fuse `a * b + c` into one rounding. That breaks the textbook product, which subtracts a rounded
 product from exact ones; here all four partial products are exact, so fusing changes nothing.
 
+The larger functions are compiled on their own, so that a schedule that is called outside `jit` makes a few dozen
+calls and not a few thousand.
+
 Reference: T. J. Dekker, "A floating-point technique for extending the available precision", 1971.
 """
 
@@ -67,6 +70,7 @@ def from_float(x: jax.Array) -> TwoFloat:
     return TwoFloat(x, jnp.zeros_like(x))
 
 
+@jax.jit
 def add(x: TwoFloat, y: TwoFloat) -> TwoFloat:
     hi = two_sum(x.hi, y.hi)
     lo = two_sum(x.lo, y.lo)
@@ -74,15 +78,18 @@ def add(x: TwoFloat, y: TwoFloat) -> TwoFloat:
     return _renormalise(first.hi, first.lo + lo.lo)
 
 
+@jax.jit
 def subtract(x: TwoFloat, y: TwoFloat) -> TwoFloat:
     return add(x, TwoFloat(-y.hi, -y.lo))
 
 
+@jax.jit
 def multiply(x: TwoFloat, y: TwoFloat) -> TwoFloat:
     product = two_product(x.hi, y.hi)
     return _renormalise(product.hi, product.lo + (x.hi * y.lo + x.lo * y.hi))
 
 
+@jax.jit
 def divide(x: TwoFloat, y: TwoFloat) -> TwoFloat:
     first = x.hi / y.hi
     rest = subtract(x, multiply(y, from_float(first)))
@@ -103,6 +110,25 @@ def floor(x: TwoFloat) -> TwoFloat:
     return _renormalise(head, tail)
 
 
+@jax.jit
+def floor_divide(x: TwoFloat, y: TwoFloat) -> TwoFloat:
+    """The greatest integer whose product with `y` is not above `x`; both are zero or more, `y` above zero."""
+    # A quotient may be off by its last digit, so that a whole one seems to lie below an integer.
+    guess = floor(divide(x, y))
+    rest = subtract(x, multiply(y, guess))
+    one = from_float(jnp.ones_like(guess.hi))
+    nearer = choose(negative(subtract(rest, y)), guess, add(guess, one))
+    return choose(negative(rest), subtract(guess, one), nearer)
+
+
+def choose(condition: jax.Array, x: TwoFloat, y: TwoFloat) -> TwoFloat:
+    return TwoFloat(jnp.where(condition, x.hi, y.hi), jnp.where(condition, x.lo, y.lo))
+
+
+def negative(x: TwoFloat) -> jax.Array:
+    return (x.hi < 0) | ((x.hi == 0) & (x.lo < 0))
+
+
 def _two_float(value: float, rest: float, dtype: jnp.dtype) -> TwoFloat:
     return TwoFloat(jnp.asarray(value, dtype), jnp.asarray(rest, dtype))
 
@@ -114,6 +140,7 @@ def _ln2(dtype: jnp.dtype) -> TwoFloat:
     return _two_float(0.693145751953125, 1.4286068203094172e-06, dtype)
 
 
+@jax.jit
 def log(x: jax.Array) -> TwoFloat:
     """The natural logarithm of a positive float, right to about 2^-35 (float32) of its size."""
     dtype = x.dtype

@@ -339,8 +339,8 @@ def stretch(schedule: Schedule, factor: Number) -> Partial:
 
 def _stretch(schedule: Schedule, step: jax.Array, *, factor: Number) -> jax.Array:
     now = _twofloat.from_count(as_step(step), float_dtype())
-    quotient = _twofloat.divide(now, _twofloat.from_float(as_float(factor)))
-    return value_at(schedule, _twofloat.to_count(_twofloat.floor(quotient)))
+    inner = _twofloat.floor_divide(now, _twofloat.from_float(as_float(factor)))
+    return value_at(schedule, _twofloat.to_count(inner))
 
 
 def repeat(schedule: Schedule, steps: Count) -> Partial:

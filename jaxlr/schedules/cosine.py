@@ -111,14 +111,19 @@ def _fraction_of_product(x: jax.Array, n: jax.Array) -> TwoFloat:
     return _fraction(total)
 
 
+@jax.jit
 def _waves(num_cycles: jax.Array, step: jax.Array, length: jax.Array) -> TwoFloat:
     """The fractional part of `num_cycles * step / length`."""
     length = jnp.maximum(length, 1)
-    rest = _twofloat.ratio(step % length, length, num_cycles.dtype)
-    within = _twofloat.multiply(rest, _twofloat.from_float(num_cycles))
-    return _fraction(_twofloat.add(_fraction_of_product(num_cycles, step // length), within))
+    whole = _twofloat.from_count(length, num_cycles.dtype)
+    within = _twofloat.from_count(step % length, num_cycles.dtype)
+    within = _twofloat.multiply(within, _twofloat.from_float(num_cycles))
+    rest = _twofloat.subtract(within, _twofloat.multiply(_twofloat.floor_divide(within, whole), whole))
+    turns = _fraction_of_product(num_cycles, step // length)
+    return _fraction(_twofloat.add(turns, _twofloat.divide(rest, whole)))
 
 
+@jax.jit
 def _wave_height(phase: TwoFloat) -> Progress:
     """A whole cosine wave: `left = (1 + cos(2 pi * phase)) / 2`, for a phase from 0 to 1."""
     ones = jnp.ones_like(phase.hi)

@@ -13,6 +13,7 @@ from ._progress import Progress, blend, progress
 from ._twofloat import TwoFloat
 
 
+@jax.jit
 def _one_cycle_values(
     step: jax.Array,
     first: jax.Array,
@@ -54,8 +55,7 @@ def _one_cycle_values(
 
 
 def _not_after(a: TwoFloat, b: TwoFloat) -> jax.Array:
-    room = _twofloat.subtract(b, a)
-    return (room.hi > 0) | ((room.hi == 0) & (room.lo >= 0))
+    return ~_twofloat.negative(_twofloat.subtract(b, a))
 
 
 ONE_CYCLE_SHAPES = ("cosine", "linear")
