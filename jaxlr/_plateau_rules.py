@@ -138,11 +138,11 @@ def _count(value: ArrayLike) -> jax.Array:
 
 
 def _lowered(plateau: Plateau, value: jax.Array) -> jax.Array:
-    """`value * factor`; the floor itself from a few roundings above it, or where nothing smaller is left."""
+    """`value * factor`, but the floor itself from a few roundings above it."""
     floor = as_float(plateau.min_value)
     product = _product(value, as_float(plateau.factor))
     near = floor * (1 + 16 * jnp.finfo(value.dtype).eps)
-    return jnp.where((product <= near) | (product >= value), floor, product)
+    return jnp.where(product <= near, floor, product)
 
 
 def _product(value: jax.Array, factor: jax.Array) -> jax.Array:

@@ -209,6 +209,14 @@ def test_set_rates_of_groups():
         with_lr(state, {"head": 0.5})
 
 
+def test_set_rate_counts_the_plateau_of_one_group_in():
+    tx = per_group(scaled_sgd, {"slow": 0.8, "fast": 0.1}, {"w": "slow", "b": "fast"})
+    state = after(tx, 3, value=1.0)
+    np.testing.assert_allclose(current_lr(state)["slow"], 0.2, rtol=1e-6)
+    rates = current_lr(with_lr(state, {"slow": 0.3}))
+    np.testing.assert_allclose([rates["slow"], rates["fast"]], [0.3, 0.025], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("tx", "words"),
     [

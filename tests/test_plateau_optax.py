@@ -80,6 +80,13 @@ def test_nan_loss_is_reported_and_lowers_nothing():
     assert state.plateau.nan_events == 2
 
 
+def test_nan_spoils_its_own_window_only():
+    tx = scale_by_plateau(reduce_on_plateau(factor=0.5, patience=1), accumulation_size=2)
+    state, applied = scales(tx, [math.nan, 1.0, 1.0, 1.0, 1.0, 1.0])
+    assert applied.tolist() == [1.0] * 5 + [0.5]
+    assert (state.plateau.nan_events, state.plateau.best) == (1, 1.0)
+
+
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16, jnp.float32])
 def test_scale_stays_float32_and_does_not_underflow_with_small_types(dtype):
     params = jax.tree.map(lambda x: x.astype(dtype), PARAMS)
