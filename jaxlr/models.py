@@ -125,13 +125,18 @@ def _nnx(factory: Callable[..., Any]) -> Model:
             raise TypeError(f"module must give an nnx.Module for its rngs, got {type(built).__name__}")
         return built
 
+    def parts(built: Any) -> tuple[PyTree, PyTree]:
+        # Pure arrays: a Variable remembers the trace that made it and cannot be written in another.
+        _, params, state = nnx.split(built, nnx.Param, ...)
+        return nnx.to_pure_dict(params), nnx.to_pure_dict(state)
+
     graph = nnx.split(nnx.eval_shape(lambda: build(jax.random.key(0))), nnx.Param, ...)[0]
 
     def init(key: jax.Array) -> PyTree:
-        return nnx.to_pure_dict(nnx.split(build(key), nnx.Param, ...)[1])
+        return parts(build(key))[0]
 
     def init_state(key: jax.Array) -> PyTree:
-        return nnx.split(build(key), nnx.Param, ...)[2]
+        return parts(build(key))[1]
 
     def apply(params: PyTree, state: PyTree, x: jax.Array, key: jax.Array | None) -> tuple[jax.Array, PyTree]:
         built = nnx.merge(graph, params, state)
@@ -140,7 +145,7 @@ def _nnx(factory: Callable[..., Any]) -> Model:
             return built(x), state
         built.train()
         outputs = built(x)
-        return outputs, nnx.split(built, nnx.Param, ...)[2]
+        return outputs, parts(built)[1]
 
     return Model(init, init_state, apply)
 

@@ -135,6 +135,9 @@ def experiment(
     """
     _checks.count("epochs", epochs)
     _checks.count("batch_size", batch_size)
+    for name, given in (("optimizer", optimizer), ("schedule", schedule), ("order", order)):
+        if not callable(given) and (given is not None or name == "optimizer"):
+            raise TypeError(f"{name} must be a function, got {given!r}")
     wired = wiring.wire(task, optimizer, schedule, plateau, batch_size)
 
     def init(key: jax.Array, hp: Hyperparameters) -> Carry:
@@ -295,7 +298,7 @@ def _evaluate(task: Task, params: PyTree, state: PyTree) -> Metrics:
 def _monitored(metrics: Metrics, monitor: str | None) -> jax.Array:
     name = monitor or ("val_loss" if "val_loss" in metrics else "loss")
     if name not in metrics:
-        raise ValueError(f"monitor must be one of {', '.join(metrics)}; got {name!r}")
+        raise ValueError(f"monitor must be one of {', '.join(sorted(metrics))}; got {name!r}")
     return metrics[name]
 
 
