@@ -68,7 +68,7 @@ class PlateauState(NamedTuple):
 @partial(
     jax.tree_util.register_dataclass,
     data_fields=["factor", "patience", "rtol", "atol", "cooldown", "min_value", "eps"],
-    meta_fields=["mode", "semantics", "trend", "restore_best", "window"],
+    meta_fields=["mode", "semantics", "trend", "restore_best", "stop", "window"],
 )
 @dataclass(frozen=True)
 class Plateau:
@@ -85,6 +85,8 @@ class Plateau:
     semantics: str
     trend: bool
     restore_best: bool
+    stop: bool
+    stop: bool
     window: int
 
     def init(self, value: ArrayLike = 1.0) -> PlateauState:
@@ -159,6 +161,7 @@ def reduce_on_plateau(
     eps: ArrayLike | None = None,
     trend: bool = False,
     restore_best: bool = False,
+    stop: bool = False,
 ) -> Plateau:
     """Multiply a value by `factor` when a metric has not improved for `patience` epochs.
 
@@ -193,6 +196,8 @@ def reduce_on_plateau(
             tenth. Of a traced patience, the last 128 metrics at most.
         restore_best: ask the training to go back to the best weights at each reduction. A flag for its
             caller: the rule itself has no weights.
+        stop: ask the training to end when a reduction has taken the value to `min_value`. A flag for its
+            caller, too.
 
     Returns:
         The rule, with `init(value)` and `update(state, metric)`.
@@ -245,6 +250,7 @@ def reduce_on_plateau(
         semantics=semantics,
         trend=bool(trend),
         restore_best=bool(restore_best),
+        stop=bool(stop),
         window=_window(patience) if trend else 0,
     )
 

@@ -40,10 +40,11 @@ def label(
     import xarray as xr
 
     loss = arrays.get("loss")
-    status, diverged_at = _status(loss, finished)
+    status, diverged_at = _status(loss, finished, arrays.get("stopped"))
     kept = {
         name: _masked(values, diverged_at) if loss is not None and values.shape == loss.shape else values
         for name, values in arrays.items()
+        if name != "stopped"
     }
     note = {}
     if "rate" in arrays and np.isnan(arrays["rate"][finished]).all():
@@ -67,14 +68,25 @@ def label(
     return xr.Dataset(data, coords, {**_versions(), **attributes, **note})
 
 
-def _status(loss: np.ndarray | None, finished: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """`status` and `diverged_at` of every member, from its losses `[settings, seeds, T]` or `[settings, seeds]`."""
+def _status(
+    loss: np.ndarray | None, finished: np.ndarray, stopped: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """`status` and `diverged_at` of every member, from its losses `[settings, seeds, T]` or `[settings, seeds]`.
+
+    `stopped [settings, seeds, T]` marks the epochs that a training which ended early did not compute.
+    """
     diverged_at = np.zeros(finished.shape, np.int32)
+    status = np.full(finished.shape, "ok", "<U10")
+    if stopped is not None:
+        status[(stopped > 0).any(axis=2)] = "stopped"
     if loss is not None:
         bad = ~np.isfinite(loss.reshape(*finished.shape, -1))
+        if stopped is not None:
+            bad &= stopped.reshape(bad.shape) == 0
         diverged_at = np.where(bad.any(axis=2) & finished, bad.argmax(axis=2) + 1, 0).astype(np.int32)
-    status = np.where(diverged_at > 0, "diverged", "ok")
-    return np.where(finished, status, "unfinished"), diverged_at
+    status[diverged_at > 0] = "diverged"
+    status[~finished] = "unfinished"
+    return status, diverged_at
 
 
 def _masked(values: np.ndarray, diverged_at: np.ndarray) -> np.ndarray:

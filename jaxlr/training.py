@@ -144,7 +144,11 @@ def experiment(
         return _init(wiring.parts(wired, hp), key)
 
     def epoch(carry: Carry, key: jax.Array, hp: Hyperparameters) -> tuple[Carry, Metrics]:
-        return _epoch(wiring.parts(wired, hp), carry, key, order, monitor)
+        parts = wiring.parts(wired, hp)
+        following, metrics = _epoch(parts, carry, key, order, monitor)
+        if parts.plateau is not None and parts.plateau.stop:
+            return _stop(carry, following, metrics)
+        return following, metrics
 
     return Experiment(
         init, epoch, functools.partial(wiring.check, wired), epochs, wired.static_names, wiring.describe(wired)
@@ -302,6 +306,19 @@ def _monitored(metrics: Metrics, monitor: str | None) -> jax.Array:
     return metrics[name]
 
 
+def _stop(carry: Carry, following: Carry, metrics: Metrics) -> tuple[Carry, Metrics]:
+    """Nothing changes any more once a reduction has taken the rate to its floor; the metrics are then NaN."""
+    assert carry.plateau is not None
+    stopped = carry.plateau.at_floor & (carry.plateau.reductions > 0)
+    metrics = {name: jnp.where(stopped, jnp.nan, value) for name, value in metrics.items()}
+    metrics["stopped"] = stopped.astype(metrics["loss"].dtype)
+    return _choose(stopped, carry, following), metrics
+
+
+def _choose(condition: jax.Array, yes: PyTree, no: PyTree) -> PyTree:
+    return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
+
+
 def _react(rule: Plateau, carry: Carry, metric: jax.Array) -> Carry:
     """The plateau sees the metric: it may lower its value and put the best weights back."""
     assert carry.plateau is not None
@@ -309,9 +326,5 @@ def _react(rule: Plateau, carry: Carry, metric: jax.Array) -> Carry:
     carry = carry._replace(plateau=state)
     if not rule.restore_best:
         return carry
-
-    def choose(condition: jax.Array, yes: PyTree, no: PyTree) -> PyTree:
-        return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
-
-    best = choose(state.improved, carry.params, carry.best)
-    return carry._replace(best=best, params=choose(state.reduced, best, carry.params))
+    best = _choose(state.improved, carry.params, carry.best)
+    return carry._replace(best=best, params=_choose(state.reduced, best, carry.params))

@@ -187,6 +187,39 @@ def test_the_best_weights_come_back_at_a_reduction() -> None:
     assert restored >= 1
 
 
+def test_a_training_stops_at_the_floor_of_its_rate() -> None:
+    rule = reduce_on_plateau(factor=0.1, patience=1, min_delta=1e9, min_value=0.01, stop=True)
+    run = experiment(small(), optax.sgd, plateau=rule, epochs=6)
+    ds = jaxlr.sweep(run, jaxlr.grid(learning_rate=[1.0, 0.1]), devices=1)
+    assert ds["status"].values.tolist() == [["stopped"], ["stopped"]]
+    # Epoch 1 sets the best; each later epoch is bad and lowers the rate at its end, for the next one.
+    np.testing.assert_allclose(ds["rate"].sel(learning_rate=1.0, seed=0), [1.0, 1.0, 0.1, *[np.nan] * 3], rtol=1e-6)
+    np.testing.assert_allclose(ds["rate"].sel(learning_rate=0.1, seed=0), [0.1, 0.1, *[np.nan] * 4], rtol=1e-6)
+    assert not ds["diverged_at"].any()
+    np.testing.assert_array_equal(np.isnan(ds["val_loss"]), np.isnan(ds["rate"]))
+
+
+def test_a_stopped_training_keeps_its_weights() -> None:
+    rule = reduce_on_plateau(factor=0.1, patience=1, min_delta=1e9, min_value=0.05, stop=True)
+    run = experiment(small(), optax.sgd, plateau=rule, epochs=4)
+    hp = {"learning_rate": 0.1}
+    carry = run.init(KEY, hp)
+    carries = [carry := run.epoch(carry, KEY, hp)[0] for _ in range(4)]
+    jax.tree.map(np.testing.assert_array_equal, carries[1].params, carries[3].params)
+    assert not np.array_equal(carries[0].params["Dense_0"]["kernel"], carries[1].params["Dense_0"]["kernel"])
+
+
+def test_a_plateau_watches_any_metric() -> None:
+    rule = reduce_on_plateau(factor=0.5, patience=1, min_delta=0.0, mode="max")
+    run = experiment(small(), optax.sgd, plateau=rule, monitor="val_accuracy", epochs=12, batch_size=10)
+    ds = jaxlr.sweep(run, jaxlr.grid(learning_rate=[0.3]), seeds=3, devices=1)
+    for seed in range(3):
+        accuracy, rate = (ds[name].values[0, seed] for name in ("val_accuracy", "rate"))
+        best = np.maximum.accumulate(accuracy)
+        bad = np.r_[False, accuracy[1:] <= best[:-1]]
+        np.testing.assert_allclose(rate, 0.3 * 0.5 ** np.r_[0, np.cumsum(bad)[:-1]], rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("build", "hp", "error", "message"),
     [
