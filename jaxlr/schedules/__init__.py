@@ -82,6 +82,7 @@ from .table import (
 )
 
 __all__ = [
+    "Advice",
     "Schedule",
     "budgeted_linear",
     "chain",
@@ -97,6 +98,7 @@ __all__ = [
     "exp_range",
     "exponential_decay",
     "flat_cosine",
+    "format",
     "from_table",
     "hold",
     "inverse_power",
@@ -113,6 +115,7 @@ __all__ = [
     "offset",
     "one_cycle",
     "one_cycle_momentum",
+    "parse",
     "per_epoch",
     "piecewise_constant",
     "piecewise_interpolate",
@@ -121,6 +124,7 @@ __all__ = [
     "power_decay",
     "power_scheduler",
     "repeat",
+    "review",
     "rex",
     "scale",
     "step_decay",

@@ -6,8 +6,8 @@ the difference between a step and the end of its schedule. Everything here works
 Compilers may fuse `a * b + c` into one rounding. That breaks the textbook product, which subtracts a rounded
 product from exact ones; here all four partial products are exact, so fusing changes nothing.
 
-The larger functions are compiled on their own, so that a schedule that is called outside `jit` makes a few dozen
-calls and not a few thousand.
+The larger functions are compiled on their own, so that a schedule that is called outside `jit` makes a few
+dozen calls and not a few thousand.
 
 Reference: T. J. Dekker, "A floating-point technique for extending the available precision", 1971.
 """
