@@ -25,8 +25,16 @@ def as_float(value: ArrayLike) -> jax.Array:
     return jnp.asarray(value, float)
 
 
-def _improved_default(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
+def _gain(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
+    """How much better the metric is than the best."""
     gain = state.best - metric if plateau.mode == "min" else metric - state.best
+    # Where the metric comes straight out of a product, a CPU contracts product and difference into one fused
+    # multiply-add: a metric equal to the best would then differ from it by the product's rounding.
+    return jnp.where(metric == state.best, 0, gain)
+
+
+def _improved_default(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
+    gain = _gain(plateau, state, metric)
     # rtol * inf is NaN for rtol = 0, and before the first metric any margin will do.
     size = jnp.where(jnp.isfinite(state.best), jnp.abs(state.best), 0.0)
     return gain > as_float(plateau.rtol) * size + as_float(plateau.atol)
@@ -57,8 +65,7 @@ def _exactly(
     """
     if metric.dtype != jnp.float32:
         return better
-    gain = state.best - metric if plateau.mode == "min" else metric - state.best
-    return jnp.where(jnp.isfinite(state.best), gain > margin, better)
+    return jnp.where(jnp.isfinite(state.best), _gain(plateau, state, metric) > margin, better)
 
 
 def _step_default(
