@@ -1,8 +1,9 @@
 """Spaces of hyperparameters: which settings a sweep trains.
 
-A `Space` is a product of axes. An axis holds one or more named columns of equal length, so that hyperparameters can
-move together. Numbers become traced arrays of the compiled program; strings, booleans, None, functions and whatever
-`static` marks are static: one compilation for each of their values.
+A `Space` is a product of axes. An axis holds one or more named columns of equal length, so that
+hyperparameters can move together. Numbers, and pytrees of numbers such as schedules, become traced arrays of
+the compiled program; strings, booleans, None, functions and whatever `static` marks are static: one
+compilation for each of their values.
 """
 
 from __future__ import annotations
@@ -10,15 +11,31 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["ABSENT", "Axis", "Group", "Space", "Static", "grid", "group", "static", "zipped"]
+__all__ = [
+    "ABSENT",
+    "Axis",
+    "Group",
+    "Space",
+    "Static",
+    "axis_values",
+    "grid",
+    "group",
+    "label",
+    "static",
+    "zipped",
+]
 
-RESERVED = frozenset({"seed", "epoch", "key", "step", "setting", "status", "diverged_at", "rate"})
+RESERVED = frozenset(
+    {"seed", "epoch", "key", "step", "setting", "status", "diverged_at", "rate"}
+    | {"loss", "accuracy", "val_loss", "val_accuracy"}
+)
 """Names of a result's dimensions and variables, which no hyperparameter may take."""
 
 
@@ -70,8 +87,8 @@ class Axis(NamedTuple):
 class Space:
     """Settings to train, as a product of axes; made by `grid`, `zipped` and their products and sums.
 
-    `a * b` combines every setting of `a` with every setting of `b`. `a + b` trains the settings of both: one dimension
-    `setting`, where a hyperparameter that only one of them has is absent from the other.
+    `a * b` combines every setting of `a` with every setting of `b`. `a + b` trains the settings of both: one
+    dimension `setting`, where a hyperparameter that only one of them has is absent from the other.
 
     >>> space = grid(lr=[0.1, 0.01]) * zipped(momentum=[0.0, 0.9], nesterov=[False, True])
     >>> len(space), space.dims
@@ -86,11 +103,12 @@ class Space:
 
     def __post_init__(self) -> None:
         names = [name for axis in self.axes for name in axis.columns]
+        _check_once(names)
         for name in names:
-            if names.count(name) > 1:
-                raise ValueError(f"{name} must be given once in a space, got it {names.count(name)} times")
             if name in RESERVED:
-                raise ValueError(f"{name!r} is reserved for results and cannot be a hyperparameter; rename it")
+                raise ValueError(
+                    f"{name!r} is reserved for results and cannot be a hyperparameter; rename it"
+                )
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,16 +136,36 @@ class Space:
     def __mul__(self, other: Space) -> Space:
         if not isinstance(other, Space):
             return NotImplemented
-        forced = self.forced | other.forced
-        if "setting" in self.dims and "setting" in other.dims:
-            rows = [{**a, **b} for a in self.rows() for b in other.rows()]
-            return Space((_table(rows),), forced)
-        return Space((*self.axes, *other.axes), forced)
+        _check_once([*self.names, *other.names])
+        mine, theirs = self._zipped, other._zipped
+        axes = (*self.axes, *other.axes)
+        if mine is not None and theirs is not None:
+            both = _combined(mine, theirs)
+            axes = tuple(both if axis is mine else axis for axis in axes if axis is not theirs)
+        return Space(axes, self.forced | other.forced)
+
+    @property
+    def _zipped(self) -> Axis | None:
+        return next((axis for axis in self.axes if axis.dim == "setting"), None)
 
     def __add__(self, other: Space) -> Space:
         if not isinstance(other, Space):
             return NotImplemented
         return Space((_table([*self.rows(), *other.rows()]),), self.forced | other.forced)
+
+
+def _check_once(names: Sequence[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} must be given once in a space, got it {names.count(name)} times")
+
+
+def _combined(a: Axis, b: Axis) -> Axis:
+    """Every row of `a` with every row of `b`, the latter fastest: a result has one dimension `setting`."""
+    first = {
+        name: tuple(value for value in column for _ in range(b.size)) for name, column in a.columns.items()
+    }
+    return Axis("setting", first | {name: column * a.size for name, column in b.columns.items()})
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> Axis:
@@ -142,7 +180,9 @@ def grid(**axes: Any) -> Space:
         **axes: hyperparameter -> a list, tuple, range or one-dimensional array of values, or one value.
 
     Raises:
-        ValueError: there are no axes, one is empty, has several dimensions or holds a value twice.
+        ValueError: there are no axes, a name is reserved, an axis is empty, has several dimensions, holds a
+            value twice or one that is not finite.
+        TypeError: an axis is a set, an iterator or the like, whose order or length is unknown.
 
     >>> space = grid(learning_rate=[0.1, 0.01], momentum=[0.0, 0.5, 0.9], nesterov=True)
     >>> len(space), space.dims
@@ -152,11 +192,11 @@ def grid(**axes: Any) -> Space:
         raise ValueError("grid must have at least one axis, got none")
     made = []
     for name, given in axes.items():
-        values, single = _values(name, given)
-        if len(set(map(label, values))) < len(values):
+        values, single = axis_values(name, given)
+        if len({value if _is_number(value) else label(value) for value in values}) < len(values):
             raise ValueError(f"{name} must hold different values, got {given!r}")
         made.append(Axis(None if single else name, {name: values}))
-    return Space(tuple(made), _forced(axes))
+    return Space(tuple(made), forced(axes))
 
 
 def zipped(**axes: Any) -> Space:
@@ -166,7 +206,7 @@ def zipped(**axes: Any) -> Space:
         **axes: hyperparameter -> its values; all of one length.
 
     Raises:
-        ValueError: there are no axes, or their lengths differ.
+        ValueError: there are no axes, their lengths differ, or as for `grid`.
 
     >>> [row for row in zipped(learning_rate=[0.1, 0.01], momentum=[0.0, 0.9]).rows()]
     [{'learning_rate': 0.1, 'momentum': 0.0}, {'learning_rate': 0.01, 'momentum': 0.9}]
@@ -175,29 +215,37 @@ def zipped(**axes: Any) -> Space:
         raise ValueError("zipped must have at least one axis, got none")
     columns = {}
     for name, given in axes.items():
-        columns[name], single = _values(name, given)
+        columns[name], single = axis_values(name, given)
         if single:
             raise ValueError(f"{name} must be a list of values in zipped, got {given!r}")
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"zipped axes must have one length, got {lengths}")
-    return Space((Axis("setting", columns),), _forced(axes))
+    return Space((Axis("setting", columns),), forced(axes))
 
 
-def _forced(axes: Mapping[str, Any]) -> frozenset[str]:
+def forced(axes: Mapping[str, Any]) -> frozenset[str]:
+    """The names that `static` marked."""
     return frozenset(name for name, given in axes.items() if isinstance(given, Static))
 
 
-def _values(name: str, given: Any) -> tuple[tuple[Any, ...], bool]:
-    """The values of an axis as the user meant them, and whether it was a single fixed value."""
+def axis_values(name: str, given: Any) -> tuple[tuple[Any, ...], bool]:
+    """The values of an axis as the user meant them, and whether it was a single fixed value.
+
+    >>> axis_values("lr", np.array([0.1, 0.2], np.float32)), axis_values("lr", 0.1)
+    (((0.1, 0.2), False), ((0.1,), True))
+    """
     if isinstance(given, Static):
         given = given.values
-    if isinstance(given, (np.ndarray, jax.Array)):
-        if given.ndim > 1:
-            raise ValueError(f"{name} must have one dimension, got the shape {given.shape}")
-        values = tuple(_plain(value) for value in np.atleast_1d(np.asarray(given)))
-        single = given.ndim == 0
-    elif isinstance(given, (list, tuple, range)):
+    unordered = isinstance(given, (Iterator, Collection)) and not isinstance(given, (Sequence, Mapping))
+    if unordered and not _array(given):
+        raise TypeError(f"{name} must be a list of values or one value, got a {type(given).__name__}")
+    if _array(given):
+        array = np.asarray(given)
+        if array.ndim > 1:
+            raise ValueError(f"{name} must have one dimension, got the shape {array.shape}")
+        values, single = tuple(_plain(value) for value in np.atleast_1d(array)), array.ndim == 0
+    elif isinstance(given, (list, tuple, range)) and not hasattr(given, "_fields"):
         values, single = tuple(_plain(value) for value in given), False
     else:
         values, single = (_plain(given),), True
@@ -209,11 +257,15 @@ def _values(name: str, given: Any) -> tuple[tuple[Any, ...], bool]:
     return values, single
 
 
+def _array(value: Any) -> bool:
+    return hasattr(value, "__array__") and not isinstance(value, np.generic)
+
+
 def _plain(value: Any) -> Any:
     """NumPy and JAX scalars as Python's, a narrow float by its shortest decimal (float32 0.1 is 0.1)."""
     if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
         value = np.asarray(value)[()]
-    if isinstance(value, np.floating):
+    if isinstance(value, np.generic) and jnp.issubdtype(value.dtype, np.floating):
         return float(value) if value.dtype == np.float64 else float(str(value))
     if isinstance(value, (np.integer, np.bool_, np.str_)):
         return value.item()
@@ -226,21 +278,31 @@ def _is_number(value: Any) -> bool:
 
 def _is_pytree(value: Any) -> bool:
     """A hyperparameter made of arrays or numbers, such as one of our schedules: its leaves are traced."""
-    leaves, tree = jax.tree.flatten(value)
-    return not jax.tree_util.treedef_is_leaf(tree) and bool(leaves) and all(_is_numeric(leaf) for leaf in leaves)
+    if isinstance(value, (str, bool, int, float)):
+        return False
+    leaves = jax.tree.leaves(value)
+    return bool(leaves) and all(_is_numeric(leaf) for leaf in leaves)
 
 
 def _is_numeric(leaf: Any) -> bool:
-    return isinstance(leaf, (int, float, np.ndarray, np.number, jax.Array))
+    if isinstance(leaf, (np.ndarray, np.generic, jax.Array)):
+        return jnp.issubdtype(leaf.dtype, np.number) or leaf.dtype == bool
+    return isinstance(leaf, (int, float))
 
 
 def label(value: Any) -> Hashable:
-    """What tells two values of an axis apart."""
+    """What tells two values of an axis apart: type and value, structure and parts, an array's content."""
+    if isinstance(value, (np.ndarray, jax.Array)):
+        array = np.asarray(value)
+        return array.shape, array.dtype.str, array.tobytes()
+    leaves, tree = jax.tree.flatten(value)
+    if not jax.tree_util.treedef_is_leaf(tree):
+        return tree, tuple(map(label, leaves))
     try:
         hash(value)
     except TypeError:
         return repr(value)
-    return (type(value).__name__, value)
+    return type(value).__name__, value
 
 
 class Group(NamedTuple):
@@ -267,27 +329,48 @@ def group(space: Space, static_names: frozenset[str] = frozenset()) -> list[Grou
         static_names: hyperparameters that are static whatever their values.
 
     >>> parts = group(grid(name=["sgd", "adam"], learning_rate=[0.1, 1]))
-    >>> [(part.static, part.traced["learning_rate"].tolist(), part.rows.tolist()) for part in parts]
-    [({'name': 'sgd'}, [0.10000000149011612, 1.0], [0, 1]), ({'name': 'adam'}, [0.10000000149011612, 1.0], [2, 3])]
+    >>> [(part.static, part.traced["learning_rate"].dtype.name, part.rows.tolist()) for part in parts]
+    [({'name': 'sgd'}, 'float32', [0, 1]), ({'name': 'adam'}, 'float32', [2, 3])]
     """
+    always = space.forced | static_names
     kinds = {
-        name: _kind(column, name in space.forced | static_names)
-        for axis in space.axes
-        for name, column in axis.columns.items()
+        name: _kind(column, name in always) for axis in space.axes for name, column in axis.columns.items()
     }
-    gathered: dict[Hashable, list[tuple[int, dict[str, Any]]]] = {}
-    for i, row in enumerate(space.rows()):
-        signature = tuple((name, kinds[name], _signature(value, kinds[name])) for name, value in row.items())
-        gathered.setdefault(signature, []).append((i, row))
-    groups = []
-    for members in gathered.values():
-        rows = [row for _, row in members]
-        fixed = {name: value for name, value in rows[0].items() if kinds[name] == "static"}
-        traced = {
-            name: _stack([row[name] for row in rows], kinds[name]) for name in rows[0] if kinds[name] != "static"
-        }
-        groups.append(Group(fixed, traced, np.array([i for i, _ in members])))
-    return groups
+    positions = np.unravel_index(np.arange(len(space)), [axis.size for axis in space.axes])
+    return [_gathered(space, kinds, positions, rows) for rows in _alike(space, kinds, positions)]
+
+
+def _alike(space: Space, kinds: Mapping[str, str], positions: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Rows of the space with one signature, in the order of their first rows."""
+    codes = np.zeros(len(space), int)
+    for axis, at in zip(space.axes, positions, strict=True):
+        numbers: dict[Hashable, int] = {}
+        own = np.array(
+            [numbers.setdefault(_signature(axis, i, kinds), len(numbers)) for i in range(axis.size)]
+        )
+        codes = np.unique(codes * len(numbers) + own[at], return_inverse=True)[1]
+    order = np.argsort(codes, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
+    return sorted(parts, key=lambda rows: int(rows[0]))
+
+
+def _gathered(
+    space: Space, kinds: Mapping[str, str], positions: Sequence[np.ndarray], rows: np.ndarray
+) -> Group:
+    fixed: dict[str, Any] = {}
+    traced: dict[str, Any] = {}
+    for axis, at in zip(space.axes, positions, strict=True):
+        used, where = np.unique(at[rows], return_inverse=True)
+        for name, column in axis.columns.items():
+            values = [column[i] for i in used]
+            if values[0] is ABSENT:
+                continue
+            if kinds[name] == "static":
+                fixed[name] = values[0]
+            else:
+                stacked = _stack(name, values, kinds[name])
+                traced[name] = jax.tree.map(lambda leaf, where=where: leaf[where], stacked)
+    return Group(fixed, traced, rows)
 
 
 def _kind(column: Sequence[Any], forced: bool) -> str:
@@ -299,25 +382,39 @@ def _kind(column: Sequence[Any], forced: bool) -> str:
     return "pytree" if all(_is_pytree(value) for value in present) else "static"
 
 
-def _signature(value: Any, kind: str) -> Hashable:
-    if kind == "static":
-        return label(value)
-    return jax.tree.structure(value) if kind == "pytree" else None
+def _signature(axis: Axis, i: int, kinds: Mapping[str, str]) -> Hashable:
+    """What the i-th row of an axis has compiled in: static values, shapes of pytrees, its names."""
+    parts: list[Hashable] = []
+    for name, column in axis.columns.items():
+        value = column[i]
+        if value is ABSENT:
+            parts.append(None)
+        elif kinds[name] == "static":
+            parts.append(label(value))
+        elif kinds[name] == "pytree":
+            leaves, tree = jax.tree.flatten(value)
+            parts.append((tree, tuple(np.shape(leaf) for leaf in leaves)))
+        else:
+            parts.append(kinds[name])
+    return tuple(parts)
 
 
-def _stack(values: Sequence[Any], kind: str) -> Any:
+def _stack(name: str, values: Sequence[Any], kind: str) -> Any:
     if kind == "pytree":
-        return jax.tree.map(lambda *leaves: _narrow(np.stack([np.asarray(leaf) for leaf in leaves])), *values)
-    return _narrow(np.array(values, float if kind == "float" else int))
+        return jax.tree.map(
+            lambda *leaves: _narrow(name, np.stack([np.asarray(leaf) for leaf in leaves])), *values
+        )
+    return _narrow(name, np.array(values, float) if kind == "float" else np.array(values))
 
 
-def _narrow(array: np.ndarray) -> np.ndarray:
-    """To JAX's own types: float64 and int64 only where x64 is on."""
+def _narrow(name: str, array: np.ndarray) -> np.ndarray:
+    """To JAX's own types: float64 only where x64 is on, integers as int32."""
     if array.dtype == np.float64:
         return array.astype(jax.dtypes.canonicalize_dtype(np.float64))
-    if array.dtype == np.int64:
+    if array.dtype.kind == "O" or array.dtype in (np.int64, np.uint64):
         limit = np.iinfo(np.int32)
-        if array.size and (array.min() < limit.min or array.max() > limit.max):
-            raise ValueError(f"an integer hyperparameter must fit int32, got {array.tolist()}")
+        if array.min() < limit.min or array.max() > limit.max:
+            worst = max(array.min(), array.max(), key=abs)
+            raise ValueError(f"{name} must fit a 32-bit integer ({limit.min} to {limit.max}), got {worst}")
         return array.astype(np.int32)
     return array

@@ -15,7 +15,19 @@ PACKAGE = Path(jaxlr.__file__).parent
 
 LAYERS = [
     {"_checks"},
-    {"schedules", "plateau", "_plateau_rules", "_trend", "inject", "accumulation", "optimizers", "spaces", "mlp", "models"},
+    {
+        "schedules",
+        "plateau",
+        "_plateau_rules",
+        "_trend",
+        "inject",
+        "accumulation",
+        "optimizers",
+        "spaces",
+        "sampling",
+        "mlp",
+        "models",
+    },
     {"results", "tasks"},
     {"wiring"},
     {"training"},
@@ -58,7 +70,8 @@ def violations(modules: dict[str, set[str]]) -> list[str]:
         f"{name} imports {other}"
         for name, others in modules.items()
         for other in others
-        if other in level and (level[other] > level[name] or (level[other] == level[name] and name in modules[other]))
+        if other in level
+        and (level[other] > level[name] or (level[other] == level[name] and name in modules[other]))
     ]
 
 
