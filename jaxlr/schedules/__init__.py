@@ -4,6 +4,8 @@ A factory checks its arguments and returns a `jax.tree_util.Partial`: a pytree w
 that it was given, all of which may be traced, batched with `vmap` and differentiated.
 """
 
+from ._arguments import Schedule
+from .advice import Advice, review
 from .compose import (
     chain,
     clamp,
@@ -77,9 +79,8 @@ from .runs import (
     tri_stage,
     wsd,
 )
-from .table import (
-    tabulate,
-)
+from .table import tabulate
+from .text import format, parse
 
 __all__ = [
     "Advice",

@@ -125,7 +125,7 @@ def _end_reached(schedule: Schedule, rates: np.ndarray, after: float) -> Advice:
     return Advice(
         "end reached",
         bool(part >= 0.99),
-        f"has come {part:.0%} of the way from its highest rate to its end value {later:.3g} after {rates.size} steps",
+        f"has come {part:.0%} of the way from its highest rate to its end {later:.3g} in {rates.size} steps",
     )
 
 
@@ -150,7 +150,7 @@ def _jumps(rates: np.ndarray) -> Advice:
     return Advice(
         "jumps",
         False,
-        f"jumps up {int(jump.sum())} times, first at step {first + 1}: {before[first]:.3g} to {after[first]:.3g}",
+        f"jumps up {int(jump.sum())} times, first at {first + 1}: {before[first]:.3g} to {after[first]:.3g}",
     )
 
 

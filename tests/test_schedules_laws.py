@@ -1,0 +1,314 @@
+"""Laws of the schedules, their text, their accuracy at large steps, and their errors."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxlr import schedules as s
+from scripts import schedule_accuracy
+from tests.schedule_examples import NAMES, example
+
+laws = settings(deadline=None, derandomize=True, max_examples=25)
+rate = st.floats(1e-5, 10.0)
+length = st.integers(0, 2**31 - 1)
+GRID = 64
+
+
+def along(schedule: s.Schedule, end: int) -> np.ndarray:
+    """Rates at `GRID` steps from 0 to a little past an end."""
+    steps = np.minimum(np.linspace(0, 1.1 * end + 3, GRID).astype(np.int64), 2**31 - 1).astype(np.int32)
+    return np.asarray(schedule(jnp.asarray(steps)), np.float64)
+
+
+DECAYS = {
+    "linear": s.linear,
+    "polynomial": lambda a, n, b: s.polynomial_decay(a, n, b, power=1.7),
+    "rex": s.rex,
+    "tanh": s.tanh_decay,
+    "cosine": s.cosine_decay,
+    "flat cosine": lambda a, n, b: s.flat_cosine(a, n // 3, n, b),
+    "exponential": lambda a, n, b: s.exponential_decay(a, n, 0.01, end_value=b),
+    "cooldown": lambda a, n, b: s.cooldown(s.constant(a), n // 3, n, b, shape="1-sqrt"),
+}
+
+
+@pytest.mark.parametrize("name", DECAYS)
+@laws
+@given(high=rate, low=rate, steps=length)
+def test_decays_fall_from_their_first_value_to_their_last(
+    name: str, high: float, low: float, steps: int
+) -> None:
+    high, low = max(high, low), min(high, low)
+    rates = along(DECAYS[name](high, steps, low), steps)
+    ulp = 4 * float(np.spacing(np.float32(high)))
+    assert (np.diff(rates) <= ulp).all()
+    assert low - ulp <= rates.min()
+    assert rates.max() <= high + ulp
+
+
+@laws
+@given(peak=rate, start=rate, steps=st.integers(1, 10**6), shape=st.sampled_from(["linear", "cosine"]))
+def test_warmup_is_continuous(peak: float, start: float, steps: int, shape: str) -> None:
+    schedule = s.warmup(s.cosine_decay(peak, 1000), steps, start, shape=shape)
+    before, at, first = schedule(jnp.array([steps - 1, steps, 0]))
+    assert at == jnp.float32(peak)
+    np.testing.assert_allclose(first, start, rtol=1e-6)
+    assert abs(before - at) <= abs(peak - start) * 2 / steps + 4 * np.spacing(np.float32(max(peak, start)))
+
+
+@laws
+@given(
+    period=st.integers(1, 10**6), cycle=st.integers(0, 12), multiplier=st.sampled_from([1.0, 1.5, 2.0, 3.0])
+)
+def test_every_restart_is_at_the_peak_and_the_step_before_is_not(
+    period: int, cycle: int, multiplier: float
+) -> None:
+    from fractions import Fraction
+
+    schedule = s.cosine_restarts(1.0, period, period_multiplier=multiplier, peak_multiplier=0.5)
+    start = sum((period * Fraction(multiplier) ** i for i in range(cycle)), Fraction(0))
+    first = math.ceil(start)
+    last_length = period * Fraction(multiplier) ** cycle
+    if first >= 2**31 - 1:
+        return
+    done = float((first - start) / last_length)
+    expected = 0.5**cycle * (1 + math.cos(math.pi * done)) / 2
+    np.testing.assert_allclose(float(schedule(first)), expected, rtol=1e-5, atol=1e-7 * 0.5**cycle)
+    if cycle and first > 1:
+        done = 1 - float((start - (first - 1)) / (last_length / Fraction(multiplier)))
+        expected = 0.5 ** (cycle - 1) * (1 + math.cos(math.pi * done)) / 2
+        np.testing.assert_allclose(float(schedule(first - 1)), expected, rtol=1e-4, atol=1e-6 * 0.5**cycle)
+
+
+@pytest.mark.parametrize("multiplier", [1.0, 1.5, 3.0])
+def test_restarts_at_large_steps(multiplier: float) -> None:
+    period = 2**20
+    start, size = 0.0, float(period)
+    while start + size < 2**31:
+        start, size = start + size, size * multiplier
+    step = int(start)
+    rates = s.cosine_restarts(1.0, period, period_multiplier=multiplier)(
+        jnp.array([step - 1, step, step + 1])
+    )
+    assert rates[1] == 1.0
+    assert rates[0] < 1e-10
+    assert rates[2] > 0.999
+
+
+@laws
+@given(step=length, by=st.integers(-(2**31) + 1, 2**31 - 1))
+def test_step_arithmetic_saturates(step: int, by: int) -> None:
+    inner = s.time_decay(1.0, 1e-6)
+    expected = inner(min(max(step + by, 0), 2**31 - 1))
+    assert s.offset(inner, by)(step) == expected
+
+
+@laws
+@given(step=length, factor=st.integers(1, 10**6))
+def test_stretch_by_a_whole_number_divides_steps(step: int, factor: int) -> None:
+    inner = s.time_decay(1.0, 1e-3)
+    assert s.stretch(inner, factor)(step) == inner(step // factor)
+
+
+@pytest.mark.parametrize("size", [1_000_003, 2**24 + 100, 2**31 - 1])
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_accuracy(name: str, size: int) -> None:
+    found = schedule_accuracy.catalogue_error(name, size)
+    assert found.ulps <= 4
+    assert found.relative <= 1e-5
+
+
+def test_accuracy_measure_can_fail() -> None:
+    assert schedule_accuracy.optax_error("cosine_decay_schedule", 2**24 + 100).relative > 1e-5
+    assert schedule_accuracy.optax_error("exponential_decay, staircase", 2**24 + 100).ulps > 4
+
+
+def same(a: s.Schedule, b: s.Schedule) -> bool:
+    if jax.tree.structure(a) != jax.tree.structure(b):
+        return False
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return all(x.dtype == y.dtype and np.array_equal(x, y) for x, y in pairs)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "join"])
+def test_text_of_every_schedule_comes_back(name: str) -> None:
+    schedule = example(name)
+    assert same(s.parse(s.format(schedule)), schedule)
+
+
+leaf_schedules = st.one_of(
+    st.builds(s.constant, rate),
+    st.builds(s.linear, rate, length, rate),
+    st.builds(s.cosine_restarts, rate, length, num_cycles=length),
+    st.builds(s.piecewise_constant, st.just([3, 7]), st.lists(rate, min_size=3, max_size=3), st.booleans()),
+    st.builds(s.exponential_decay, rate, st.floats(0.5, 100), rate, end_value=rate),
+)
+any_schedule = st.recursive(
+    leaf_schedules,
+    lambda inner: st.one_of(
+        st.builds(s.warmup, inner, length, rate, shape=st.sampled_from(["linear", "1-sqrt"])),
+        st.builds(lambda a, b, n: s.join([a, b], [n]), inner, inner, length),
+        st.builds(s.chain, inner, inner),
+        st.builds(s.clamp, inner, rate),
+        st.builds(s.cooldown, inner, length, length, shape=st.just("power"), power=rate),
+        st.builds(s.offset, inner, st.integers(-1000, 1000)),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(laws, max_examples=150)
+@given(schedule=any_schedule)
+def test_parse_is_the_inverse_of_format(schedule: s.Schedule) -> None:
+    assert same(s.parse(s.format(schedule)), schedule)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "0.1",
+        "linear",
+        "linear()",
+        "linear(0.1, 10, 0.0, 1, 2)",
+        "linear(0.1, ten)",
+        "linear('0.1', 10)",
+        "linear(0.1, 10, decay_steps=3)",
+        "linear(**{'init_value': 1})",
+        "linear(*[0.1, 10])",
+        "linear(0.1, 10).func",
+        "linear(0.1, 1e999)",
+        "linear(-0.1, 10)",
+        "linear(0.1, " + "9" * 5000 + ")",
+        "constant(1e400)",
+        "constant(1j)",
+        "constant(2**9999999)",
+        "constant((lambda: 1)())",
+        "constant([x for x in range(9)])",
+        "__import__('os').system('true')",
+        "exec('1')",
+        "per_epoch(constant(1), 1, num_epochs=10**12)",
+        "scale(" * 5000 + "constant(1)" + ", 1)" * 5000,
+        "(" * 5000,
+        "-" * 50_000 + "1",
+        "constant(0.1)\nconstant(0.1)",
+        "constant(0.1)\0",
+        "a" * 200_000,
+    ],
+)
+def test_hostile_text_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError, match=r"\w"):
+        s.parse(text)
+
+
+def test_what_has_no_text() -> None:
+    with pytest.raises(TypeError, match="text must be a string"):
+        s.parse(3)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="made of jaxlr's"):
+        s.format(s.join([s.constant(0.1), optax.constant_schedule(0.1)], [3]))
+    with pytest.raises(ValueError, match="known numbers"):
+        jax.jit(lambda x: s.format(s.constant(x)))(0.1)
+
+
+def verdicts(schedule: s.Schedule, steps: int, fine_tuning: bool = False) -> dict[str, bool]:
+    return {advice.rule: advice.ok for advice in s.review(schedule, steps, fine_tuning)}
+
+
+GOOD = s.warmup(s.cosine_decay(0.01, 950), 50)
+
+
+def test_review_of_a_good_schedule() -> None:
+    assert all(verdicts(GOOD, 1000).values()), s.review(GOOD, 1000)
+
+
+@pytest.mark.parametrize(
+    ("rule", "schedule"),
+    [
+        ("start", s.cosine_decay(0.5, 1000)),
+        ("start", s.cosine_decay(1e-4, 1000)),
+        ("end", s.linear(0.01, 1000, 0.001)),
+        ("end reached", s.cosine_decay(0.01, 3000)),
+        ("warm-up", s.warmup(s.cosine_decay(0.01, 700), 300)),
+        ("jumps", s.cosine_restarts(0.01, 300)),
+        ("zeros", s.cosine_decay(0.01, 500)),
+        ("valid", s.constant(0.0)),
+        ("valid", lambda step: 0.01 - 0.0001 * step),
+        ("valid", lambda step: jnp.where(step < 7, 0.01, jnp.nan)),
+    ],
+)
+def test_review_finds(rule: str, schedule: s.Schedule) -> None:
+    assert verdicts(schedule, 1000)[rule] is False
+
+
+def test_review_for_fine_tuning() -> None:
+    assert verdicts(GOOD, 1000, fine_tuning=True)["fine-tuning"] is False
+    assert verdicts(s.scale(GOOD, 0.01), 1000, fine_tuning=True)["fine-tuning"] is True
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: s.linear(-0.1, 10), "init_value must be zero or more, got -0.1"),
+        (lambda: s.linear(math.nan, 10), "init_value must be finite"),
+        (lambda: s.linear(0.1, 10.5), "decay_steps must be a whole number of steps"),
+        (lambda: s.linear(0.1, 2**31), "of at most 2147483647"),
+        (lambda: s.polynomial_decay(0.1, 10, power=0), "power must be positive"),
+        (lambda: s.piecewise_constant([3, 2], [1, 2, 3]), "boundaries must not fall"),
+        (lambda: s.piecewise_constant([2, 3], [1, 2]), "one rate more than the 2 boundaries"),
+        (lambda: s.multistep(0.1, [2, 3], [1.0]), "one factor for each"),
+        (lambda: s.from_table([3, 3], [1, 2]), "steps must"),
+        (lambda: s.cosine_restarts(0.1, 10, period_multiplier=0.5), "period_multiplier must be"),
+        (lambda: s.one_cycle(0.1, 10, shape="square"), "shape must be one of cosine, linear"),
+        (lambda: s.cooldown(s.constant(1), 1, 1, shape="steep"), "shape must be one of linear"),
+        (lambda: s.join([s.constant(1)], [3]), "boundaries must hold one step less than 1 schedules"),
+        (lambda: s.join([], []), "schedules must hold at least one"),
+        (lambda: s.per_epoch(lambda e, lr: lr, 10, init_value=0.1), "init_value must come with num_epochs"),
+        (lambda: s.tabulate(s.constant(1), 0), "num_steps must be an integer of at least 1"),
+    ],
+)
+def test_value_errors(call: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: s.linear("0.1", 10), "init_value must be a number"),
+        (lambda: s.linear(None, 10), "init_value must be a number"),
+        (lambda: s.polynomial_decay(0.1, 10, cycle=1), "cycle must be True or False"),
+        (lambda: s.warmup(0.1, 10), "schedule must be a schedule"),
+        (lambda: s.join([s.constant(1), 2], [3]), r"schedules\[1\] must be a schedule"),
+        (lambda: s.per_epoch(0.1, 10), "f must be a function of the epoch"),
+    ],
+)
+def test_type_errors(call: object, message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()  # type: ignore[operator]
+
+
+def test_traced_arguments() -> None:
+    """Every number may be traced: nothing in a factory reads it."""
+
+    def rate_at_7(lr: jax.Array, steps: jax.Array) -> jax.Array:
+        decay = s.tri_stage(lr, steps, steps, steps)
+        return s.chain(decay, s.multistep(lr, [steps, 2 * steps]), s.power_decay(lr, steps, lr + 1))(7)
+
+    traced = jax.jit(rate_at_7)(0.3, 5)
+    with jax.disable_jit():
+        np.testing.assert_allclose(traced, rate_at_7(jnp.float32(0.3), jnp.int32(5)), rtol=1e-6)
+
+
+def test_per_epoch_takes_any_python_function() -> None:
+    schedule = s.per_epoch(lambda e, lr: lr * 0.1 if e in (2, 4) else lr, 3, num_epochs=6, init_value=1.0)
+    np.testing.assert_allclose(s.tabulate(schedule, 18)[::3], [1, 1, 0.1, 0.1, 0.01, 0.01], rtol=1e-6)
+    halved = s.per_epoch(lambda epoch: 0.5**epoch, 4)
+    assert halved(11) == 0.25
