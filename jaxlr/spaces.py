@@ -262,14 +262,23 @@ def _array(value: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy and JAX scalars as Python's, a narrow float by its shortest decimal (float32 0.1 is 0.1)."""
+    """NumPy and JAX scalars as Python's.
+
+    A narrow float becomes the shortest decimal within 2e-6 of it: float32 0.1 is 0.1, and so is each value of a
+    `jnp.logspace`, which misses its decades by some units in the last place.
+    """
     if isinstance(value, (np.ndarray, jax.Array)) and value.ndim == 0:
         value = np.asarray(value)[()]
     if isinstance(value, np.generic) and jnp.issubdtype(value.dtype, np.floating):
-        return float(value) if value.dtype == np.float64 else float(str(value))
+        return float(value) if value.dtype == np.float64 else _short(float(value))
     if isinstance(value, (np.integer, np.bool_, np.str_)):
         return value.item()
     return value
+
+
+def _short(value: float) -> float:
+    rounded = (float(f"{value:.{digits}g}") for digits in range(1, 10))
+    return next((near for near in rounded if abs(near - value) <= 2e-6 * abs(value)), value)
 
 
 def _is_number(value: Any) -> bool:
