@@ -39,7 +39,8 @@ def _few_inputs_backward(
 ) -> tuple[jax.Array, jax.Array]:
     weights, x = saved
     ones = jnp.ones((1, x.shape[1]), x.dtype)
-    return dz @ jnp.concatenate([x, ones]).T, weights[:, :-1].T @ dz
+    by_weights = dz @ jnp.concatenate([x, ones]).T
+    return by_weights.astype(weights.dtype), (weights[:, :-1].T @ dz).astype(x.dtype)
 
 
 _few_inputs.defvjp(_few_inputs_forward, _few_inputs_backward)

@@ -2,26 +2,24 @@
 
     space -> groups (what must be compiled in) -> programs (one for each group) -> blocks of one shape -> Dataset
 
-A program advances a block of `settings x seeds` members, settings outer and seeds inner, by a segment of epochs; the
-host sees the metrics between segments. The settings of a block are split over the devices. Seeds are shared between
-settings, so their shuffled batches are not batched over the settings.
+The host sees the metrics between segments of epochs. A block is all that is in memory at a time.
 """
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
-import weakref
+import warnings
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxlr import _checks, spaces
+from jaxlr import _checks, programs, spaces
+from jaxlr.programs import Layout, Program, Run, Shape
 from jaxlr.spaces import Group, Space
 from jaxlr.training import Experiment
 
@@ -32,24 +30,12 @@ __all__ = ["Plan", "plan", "sweep"]
 
 PyTree = Any
 Arrays = dict[str, np.ndarray]
-Run = Experiment | Callable[..., dict[str, jax.Array]]
+Report = Callable[[int], None]
 
-_MEMBERS = 64
-"""Members for each device that `chunk="auto"` aims at: their working set stays in the cache of a CPU core."""
-
-
-class Shape(NamedTuple):
-    """The shape of every block of a sweep.
-
-    Attributes:
-        settings: settings on each device.
-        seeds: seeds.
-        devices: number of devices.
-    """
-
-    settings: int
-    seeds: int
-    devices: int
+_CACHED_MEMBERS = 64
+"""Members for each CPU device that `chunk="auto"` aims at: their working set stays in the cache of a core."""
+_MANY_MEMBERS = 4096
+"""The same for other devices: a step of a small model is bound by launches until thousands fill them."""
 
 
 class Plan(NamedTuple):
@@ -74,20 +60,6 @@ class Plan(NamedTuple):
     segment: int | None
 
 
-class _Program(NamedTuple):
-    """A group's compiled functions: `start(key, seeds, rows)` and `advance(carry, key, seeds, rows, first, count)`.
-
-    A training function has no `start`; its `advance(key, seeds, rows)` is the whole training.
-    """
-
-    start: Callable[..., PyTree] | None
-    advance: Callable[..., Any]
-
-
-_programs: weakref.WeakKeyDictionary[Any, dict[Any, _Program]] = weakref.WeakKeyDictionary()
-"""Compiled programs live as long as the experiment or function that they train."""
-
-
 def sweep(
     run: Run,
     space: Space,
@@ -97,8 +69,9 @@ def sweep(
     chunk: int | str = "auto",
     devices: int | Sequence[jax.Device] | None = None,
     segment: int = 50,
+    keep: str | None = None,
     progress: bool | Callable[[int, int], None] = False,
-) -> xr.Dataset:
+) -> Any:
     """Train every setting of `space` with every seed and return labelled curves.
 
     Numbers of the space are arguments of the compiled program; whatever else it holds is compiled in, one program for
@@ -112,13 +85,17 @@ def sweep(
         space: the settings: `grid(...)`, `zipped(...)`, their products and sums.
         seeds: number of seeds S.
         key: PRNG key; `jax.random.key(0)` by default.
-        chunk: members (settings times seeds) trained at once on each device; "auto" takes about 64.
+        chunk: members (settings times seeds) trained at once on each device. "auto" takes 64 on a CPU, 4,096
+            elsewhere, and fewer where the compiled program needs more memory than there is.
         devices: how many local devices, or which; all by default.
         segment: epochs between which the host sees the metrics.
+        keep: "last" or "best" to return the trained weights too: those after the last epoch, or at each member's
+            lowest `val_loss` (`loss` without test data).
         progress: True for a bar, or a function of the epochs done and the epochs in all.
 
     Returns:
-        A Dataset with the dimensions `(<axes...>, seed, epoch)`: the experiment's metrics, and for each member
+        With `keep`, a pair `(dataset, params)`, the weights with the leading axes `(<axes...>, seed)`. Otherwise the
+        Dataset alone. It is a Dataset with the dimensions `(<axes...>, seed, epoch)`: the experiment's metrics, and for each member
         `status` (`ok`, `diverged`, `stopped`, or `unfinished` after an interrupt) and `diverged_at` (first epoch with
         a non-finite loss, 0 for never; the metrics are NaN from there on). Its attributes tell the versions, the
         device, the block's shape and the seconds spent compiling and running.
@@ -126,7 +103,7 @@ def sweep(
     Raises:
         ValueError: a hyperparameter that nobody takes or that somebody lacks, a value out of range, or an argument
             below 1.
-        TypeError: `run` or `space` is of the wrong kind.
+        TypeError: `run` or `space` is of the wrong kind, or a traced hyperparameter is used as a Python number.
 
     >>> import jax.numpy as jnp
     >>> def train(key, lr):
@@ -139,24 +116,36 @@ def sweep(
     from jaxlr import results
 
     groups = _groups(run, space)
-    shape, used = _shape(space, groups, seeds, chunk, devices)
     _checks.count("segment", segment)
+    if keep is not None:
+        _checks.one_of("keep", keep, ("last", "best"))
+        if not isinstance(run, Experiment):
+            raise ValueError(f"keep must be left out for a training function, whose weights are its own; got {keep!r}")
+    shape, used = _shape(space, groups, seeds, chunk, devices)
     key = jax.random.key(0) if key is None else key
+    layout = Layout(shape, tuple(used), segment, keep)
+    began = time.perf_counter()
+    compiled, layout, compilations = _fitting(run, groups, layout, key, adapt=chunk == "auto")
+    work = _Work(len(space), seeds, _reporter(progress, _epochs(run) * len(space) * seeds))
     started = time.perf_counter()
-    programs, compilations = _compile(run, groups, shape, used, segment, key)
-    compiled = time.perf_counter()
-    report = _reporter(progress, _work(run, len(space) * seeds))
-    arrays, finished = _execute(run, groups, programs, shape, segment, key, len(space), seeds, report)
+    for group, program in zip(groups, compiled, strict=True):
+        if not _train_group(run, group, program, layout, key, work):
+            warnings.warn("the sweep was interrupted: what is finished is returned", stacklevel=2)
+            break
     attributes = {
         "run": run.description if isinstance(run, Experiment) else getattr(run, "__qualname__", repr(run)),
         "backend": used[0].platform,
         "device": used[0].device_kind,
-        "chunk": f"{shape.settings} settings x {shape.seeds} seeds on each of {shape.devices} devices",
-        "compilations": compilations,
-        "compile_seconds": round(compiled - started, 3),
-        "run_seconds": round(time.perf_counter() - compiled, 3),
+        "chunk": ", then ".join(map(str, dict.fromkeys([layout.shape, *work.shapes]))),
+        "compilations": compilations + work.compilations,
+        "compile_seconds": round(started - began + work.compile_seconds, 3),
+        "run_seconds": round(time.perf_counter() - started - work.compile_seconds, 3),
     }
-    return results.label(space, arrays, finished, attributes, along="epoch" if isinstance(run, Experiment) else "step")
+    along = "epoch" if isinstance(run, Experiment) else "step"
+    ds = results.label(space, work.arrays, work.finished, attributes, along)
+    if keep is None:
+        return ds
+    return ds, jax.tree.map(lambda a: a.reshape(*space.dims.values(), *a.shape[1:]), work.params)
 
 
 def plan(
@@ -177,8 +166,7 @@ def plan(
     """
     groups = _groups(run, space)
     shape, _ = _shape(space, groups, seeds, chunk, devices)
-    blocks = sum(len(_blocks(len(group.rows), shape.settings * shape.devices)) for group in groups)
-    blocks *= len(_blocks(seeds, shape.seeds))
+    blocks = sum(math.ceil(len(group.rows) / shape.rows) for group in groups) * math.ceil(seeds / shape.seeds)
     return Plan(
         len(space),
         seeds,
@@ -202,7 +190,16 @@ def _groups(run: Run, space: Space) -> list[Group]:
         for group in groups:
             for setting in _corners([rows[i] for i in group.rows]):
                 run.check(setting)
+    else:
+        _check_signature(run, space.names)
     return groups
+
+
+def _check_signature(train: Callable[..., Any], names: Sequence[str]) -> None:
+    try:
+        inspect.signature(train).bind(None, **dict.fromkeys(names))
+    except TypeError as error:
+        raise TypeError(f"run must take a key and the hyperparameters {', '.join(names)}: {error}") from None
 
 
 def _corners(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -225,11 +222,12 @@ def _shape(
     if len(space) * seeds == 1:
         used = used[:1]
     if chunk == "auto":
-        inner = min(seeds, _MEMBERS)
+        members = _CACHED_MEMBERS if used[0].platform == "cpu" else _MANY_MEMBERS
+        inner = min(seeds, members)
         largest = max(len(group.rows) for group in groups)
         # Powers of two, so that sweeps of like size share a compiled program.
         wanted = 1 << (math.ceil(largest / len(used)) - 1).bit_length()
-        outer = min(wanted, 1 << ((_MEMBERS // inner).bit_length() - 1))
+        outer = min(wanted, 1 << ((members // inner).bit_length() - 1))
     else:
         _checks.count("chunk", chunk)
         inner = min(seeds, int(chunk))
@@ -250,200 +248,145 @@ def _devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
     return jax.local_devices()[:devices]
 
 
-def _compile(
-    run: Run, groups: list[Group], shape: Shape, devices: list[jax.Device], segment: int, key: jax.Array
-) -> tuple[list[_Program], int]:
-    """The groups' programs, those not yet compiled side by side, and how many had to be compiled."""
-    known = _programs.setdefault(run, {})
-    names = [_program_name(group, shape, devices, segment, key) for group in groups]
-    missing = [(name, group) for name, group in zip(names, groups, strict=True) if name not in known]
-    # Tracing finds what does not fit, so every group is traced before the first is compiled.
-    lowered = [_lower(run, group, shape, devices, segment, key) for _, group in missing]
-    with ThreadPoolExecutor(max_workers=max(len(lowered), 1)) as pool:
-        for (name, _), program in zip(missing, pool.map(_finish, lowered), strict=True):
-            known[name] = program
-    return [known[name] for name in names], len(missing)
+def _fitting(
+    run: Run, groups: list[Group], layout: Layout, key: jax.Array, *, adapt: bool
+) -> tuple[list[Program], Layout, int]:
+    """The groups' programs; where `adapt` is set, of a block small enough for the devices' memory."""
+    compilations = 0
+    while True:
+        compiled, new = programs.compiled(run, groups, layout, key)
+        compilations += new
+        half = layout.shape.halved()
+        enough = all(program.fits(layout.devices[0], len(layout.devices)) for program in compiled)
+        if enough or not adapt or half is None:
+            return compiled, layout, compilations
+        layout = layout._replace(shape=half)
 
 
-def _program_name(group: Group, shape: Shape, devices: list[jax.Device], segment: int, key: jax.Array) -> Any:
-    statics = tuple((name, spaces.label(value)) for name, value in group.static.items())
-    leaves, tree = jax.tree.flatten(group.traced)
-    kinds = tuple((leaf.shape[1:], leaf.dtype.name) for leaf in leaves)
-    return statics, tree, kinds, shape, tuple(devices), segment, key.dtype, jnp.result_type(float)
+class _Work:
+    """What a sweep has computed so far, on the host."""
+
+    def __init__(self, settings: int, seeds: int, report: Report) -> None:
+        self.arrays: Arrays = {}
+        self.params: PyTree = None
+        self.finished = np.zeros((settings, seeds), bool)
+        self.report = report
+        self.shapes: list[Shape] = []
+        self.compilations = 0
+        self.compile_seconds = 0.0
+
+    def store(self, settings: np.ndarray, seeds: np.ndarray, out: Arrays, params: PyTree) -> None:
+        """Put a block's arrays `[settings, seeds, ...]` where they belong; padding repeats a member."""
+        at = np.ix_(settings, seeds)
+
+        def put(whole: np.ndarray | None, values: np.ndarray) -> np.ndarray:
+            if whole is None:
+                empty = np.nan if np.issubdtype(values.dtype, np.inexact) else 0
+                whole = np.full((*self.finished.shape, *values.shape[2:]), empty, values.dtype)
+            whole[at] = values
+            return whole
+
+        self.arrays = {name: put(self.arrays.get(name), values) for name, values in out.items()}
+        if params is not None:
+            nothing = jax.tree.map(lambda _: None, params)
+            old = nothing if self.params is None else self.params
+            leaves, tree = jax.tree.flatten(params)
+            kept = jax.tree.leaves(old, is_leaf=lambda leaf: leaf is None)
+            self.params = jax.tree.unflatten(tree, [put(a, b) for a, b in zip(kept, leaves, strict=True)])
+        self.finished[at] = True
 
 
-def _finish(lowered: list[Any]) -> _Program:
-    compiled = [part.compile() for part in lowered]
-    return _Program(compiled[0] if len(compiled) == 2 else None, compiled[-1])
+def _train_group(run: Run, group: Group, program: Program, layout: Layout, key: jax.Array, work: _Work) -> bool:
+    """Train a group block by block; False when the user interrupted it and something is finished.
 
-
-def _lower(
-    run: Run, group: Group, shape: Shape, devices: list[jax.Device], segment: int, key: jax.Array
-) -> list[Any]:
-    """The group's functions over a block of members, traced."""
-    # jax.make_mesh gives explicit axis types on recent JAX, under which a vmapped training fails.
-    mesh = Mesh(np.array(devices), ("settings",))
-    split, whole = PartitionSpec("settings"), PartitionSpec()
-    rows = _abstract_rows(group, shape)
-    seeds = jax.ShapeDtypeStruct((shape.seeds,), jnp.int32)
-    scalar = jax.ShapeDtypeStruct((), jnp.int32)
-
-    def lower(function: Callable[..., Any], ins: tuple[Any, ...], outs: Any, args: tuple[Any, ...], **kw: Any) -> Any:
-        mapped = jax.shard_map(function, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
-        mapped.__name__ = function.__name__
-        placed = tuple(NamedSharding(mesh, spec) for spec in ins)
-        return jax.jit(mapped, in_shardings=placed, **kw).lower(*args)
-
-    try:
-        if not isinstance(run, Experiment):
-            function = _train_function(run, group.static)
-            return [lower(function, (whole, whole, split), split, (key, seeds, rows))]
-        start, advance = _start_function(run, group.static), _advance_function(run, group.static, segment)
-        begin = lower(start, (whole, whole, split), split, (key, seeds, rows))
-        carry = jax.eval_shape(start, key, seeds, rows)
-        ins = (split, whole, whole, split, whole, whole)
-        outs = (split, PartitionSpec(None, "settings"))
-        args = (carry, key, seeds, rows, scalar, scalar)
-        return [begin, lower(advance, ins, outs, args, donate_argnums=0)]
-    except (jax.errors.ConcretizationTypeError, jax.errors.TracerIntegerConversionError) as error:
-        numbers = ", ".join(group.traced) or "none"
-        raise TypeError(
-            "a hyperparameter that sizes arrays or steers Python code must be static, such as "
-            f"grid(width=static([16, 32])); traced here: {numbers}"
-        ) from error
-
-
-def _abstract_rows(group: Group, shape: Shape) -> PyTree:
-    """The types of a block's hyperparameters. Floats are weak, so that bfloat16 parameters stay bfloat16."""
-    n = shape.settings * shape.devices
-
-    def abstract(leaf: np.ndarray) -> jax.ShapeDtypeStruct:
-        weak = np.issubdtype(leaf.dtype, np.floating)
-        return jax.ShapeDtypeStruct((n, *leaf.shape[1:]), leaf.dtype, weak_type=weak)
-
-    return jax.tree.map(abstract, _numbered(group.traced, np.arange(len(group.rows), dtype=np.int32)))
-
-
-def _numbered(traced: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
-    """With the rows' numbers, so that there is an axis to map where nothing is traced."""
-    return {"hp": traced, "row": rows}
-
-
-def _start_function(run: Experiment, static: dict[str, Any]) -> Callable[..., PyTree]:
-    def start(key: jax.Array, seeds: jax.Array, rows: PyTree) -> PyTree:
-        def one(seed_key: jax.Array, row: PyTree) -> PyTree:
-            return run.init(seed_key, {**static, **row["hp"]})
-
-        first = jax.vmap(lambda own: jax.random.fold_in(own, 0))(_seed_keys(key, seeds))
-        return jax.vmap(jax.vmap(one, (0, None)), (None, 0))(first, rows)
-
-    return start
-
-
-def _advance_function(run: Experiment, static: dict[str, Any], segment: int) -> Callable[..., Any]:
-    def advance(
-        carry: PyTree, key: jax.Array, seeds: jax.Array, rows: PyTree, first: jax.Array, count: jax.Array
-    ) -> tuple[PyTree, dict[str, jax.Array]]:
-        def one(carry: PyTree, epoch_key: jax.Array, row: PyTree) -> tuple[PyTree, dict[str, jax.Array]]:
-            return run.epoch(carry, epoch_key, {**static, **row["hp"]})
-
-        members = jax.vmap(jax.vmap(one, (0, 0, None)), (0, None, 0))
-        seed_keys = _seed_keys(key, seeds)
-
-        def body(i: jax.Array, loop: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-            carry, kept = loop
-            keys = jax.vmap(lambda own: jax.random.fold_in(own, first + i + 1))(seed_keys)
-            carry, metrics = members(carry, keys, rows)
-            return carry, jax.tree.map(lambda all_, new: all_.at[i].set(new), kept, metrics)
-
-        shapes = jax.eval_shape(members, carry, seed_keys, rows)[1]
-        kept = jax.tree.map(lambda one: jnp.zeros((segment, *one.shape), one.dtype), shapes)
-        # The number of epochs is an argument: one program serves every length up to the segment's.
-        return jax.lax.fori_loop(0, count, body, (carry, kept))
-
-    return advance
-
-
-def _train_function(run: Callable[..., dict[str, jax.Array]], static: dict[str, Any]) -> Callable[..., Any]:
-    def train(key: jax.Array, seeds: jax.Array, rows: PyTree) -> dict[str, jax.Array]:
-        def one(seed_key: jax.Array, row: PyTree) -> dict[str, jax.Array]:
-            out = run(seed_key, **static, **row["hp"])
-            if not isinstance(out, dict) or not out:
-                raise TypeError(f"a training function must return a dictionary of arrays, got {type(out).__name__}")
-            out = {name: jnp.asarray(value) for name, value in out.items()}
-            for name, value in out.items():
-                if value.ndim > 1:
-                    raise ValueError(f"{name} must be a scalar or an array [steps], got the shape {value.shape}")
-            return out
-
-        return jax.vmap(jax.vmap(one, (0, None)), (None, 0))(_seed_keys(key, seeds), rows)
-
-    return train
-
-
-def _seed_keys(key: jax.Array, seeds: jax.Array) -> jax.Array:
-    return jax.vmap(lambda seed: jax.random.fold_in(key, seed))(seeds)
-
-
-def _blocks(n: int, size: int) -> list[np.ndarray]:
-    """Positions 0 to n - 1 in blocks of one size, the last padded by its last position."""
-    return [np.minimum(np.arange(start, start + size), n - 1) for start in range(0, n, size)]
-
-
-def _execute(
-    run: Run,
-    groups: list[Group],
-    programs: list[_Program],
-    shape: Shape,
-    segment: int,
-    key: jax.Array,
-    settings: int,
-    seeds: int,
-    report: Callable[[int], None],
-) -> tuple[Arrays, np.ndarray]:
-    """Train block by block: arrays `[settings, seeds, ...]`, and which members `[settings, seeds]` were finished."""
-    arrays: Arrays = {}
-    finished = np.zeros((settings, seeds), bool)
-    try:
-        for group, program in zip(groups, programs, strict=True):
-            for rows in _blocks(len(group.rows), shape.settings * shape.devices):
-                block = _numbered(jax.tree.map(lambda leaf, rows=rows: leaf[rows], group.traced), rows.astype(np.int32))
-                for inner in _blocks(seeds, shape.seeds):
-                    new = len(np.unique(rows)) * len(np.unique(inner))
-                    args = (key, inner.astype(np.int32), block)
-                    out = _run_block(run, program, args, segment, lambda epochs, new=new: report(epochs * new))
-                    at = np.ix_(group.rows[rows], inner)
-                    for name, values in out.items():
-                        if name not in arrays:
-                            arrays[name] = np.full((settings, seeds, *values.shape[2:]), np.nan, values.dtype)
-                        arrays[name][at] = values
-                    finished[at] = True
-    except KeyboardInterrupt:
-        if not arrays:
+    Where a device runs out of memory, what is left goes on with half the block.
+    """
+    rows = np.arange(len(group.rows))
+    seeds = np.arange(work.finished.shape[1])
+    left = deque((rows, part) for part in _parts(seeds, layout.shape.seeds))
+    while left:
+        settings, inner = left.popleft()
+        shape = layout.shape
+        if len(inner) > shape.seeds:
+            left.extendleft((settings, part) for part in reversed(_parts(inner, shape.seeds)))
+            continue
+        now, later = settings[: shape.rows], settings[shape.rows :]
+        try:
+            out, params = _run_block(run, program, group, layout, key, _padded(now, shape.rows), inner, work.report)
+        except KeyboardInterrupt:
+            if work.finished.any():
+                return False
             raise
-    return arrays, finished
+        except jax.errors.JaxRuntimeError as error:
+            half = shape.halved()
+            if half is None or not _is_out_of_memory(error):
+                raise
+            program, layout = _smaller(run, group, layout._replace(shape=half), key, work)
+            left.appendleft((settings, inner))
+            continue
+        work.store(group.rows[_padded(now, shape.rows)], _padded(inner, shape.seeds), out, params)
+        if len(later):
+            left.appendleft((later, inner))
+    return True
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+
+
+def _smaller(run: Run, group: Group, layout: Layout, key: jax.Array, work: _Work) -> tuple[Program, Layout]:
+    warnings.warn(f"a device ran out of memory: going on with blocks of {layout.shape}", stacklevel=4)
+    began = time.perf_counter()
+    (program,), new = programs.compiled(run, [group], layout, key)
+    work.compile_seconds += time.perf_counter() - began
+    work.compilations += new
+    work.shapes.append(layout.shape)
+    return program, layout
+
+
+def _parts(positions: np.ndarray, size: int) -> list[np.ndarray]:
+    return [positions[start : start + size] for start in range(0, len(positions), size)]
+
+
+def _padded(positions: np.ndarray, size: int) -> np.ndarray:
+    """To `size` positions, the last one repeated."""
+    return np.pad(positions, (0, size - len(positions)), mode="edge")
 
 
 def _run_block(
-    run: Run, program: _Program, args: tuple[Any, ...], segment: int, report: Callable[[int], None]
-) -> Arrays:
-    """The metrics `[settings, seeds, ...]` of a block's whole training."""
-    if program.start is None:
+    run: Run,
+    program: Program,
+    group: Group,
+    layout: Layout,
+    key: jax.Array,
+    rows: np.ndarray,
+    seeds: np.ndarray,
+    report: Report,
+) -> tuple[Arrays, PyTree]:
+    """A block's whole training: its metrics `[settings, seeds, ...]`, and its weights where they are kept."""
+    new = len(np.unique(rows)) * len(seeds)
+    traced = jax.tree.map(lambda leaf: leaf[rows], group.traced)
+    block = programs.numbered(traced, rows.astype(np.int32))
+    args = (key, _padded(seeds, layout.shape.seeds).astype(np.int32), block)
+    if not isinstance(run, Experiment):
         out = {name: np.asarray(value) for name, value in program.advance(*args).items()}
-        report(1)
-        return out
-    assert isinstance(run, Experiment)
-    carry, parts = program.start(*args), []
-    for first in range(0, run.epochs, segment):
-        count = min(segment, run.epochs - first)
-        carry, metrics = program.advance(carry, *args, np.int32(first), np.int32(count))
+        report(new)
+        return out, None
+    assert program.start is not None
+    carried, parts = program.start(*args), []
+    for first in range(0, run.epochs, layout.segment):
+        count = min(layout.segment, run.epochs - first)
+        carried, metrics = program.advance(carried, *args, np.int32(first), np.int32(count))
         parts.append({name: np.asarray(value)[:count] for name, value in metrics.items()})
-        report(count)
-    return {name: np.moveaxis(np.concatenate([part[name] for part in parts]), 0, -1) for name in parts[0]}
+        report(count * new)
+    out = {name: np.moveaxis(np.concatenate([part[name] for part in parts]), 0, 2) for name in parts[0]}
+    kept = {"last": carried.run.params, "best": carried.best, None: None}[layout.keep]
+    return out, jax.tree.map(np.asarray, kept)
 
 
-def _work(run: Run, members: int) -> int:
-    return members * (run.epochs if isinstance(run, Experiment) else 1)
+def _epochs(run: Run) -> int:
+    """Units of work of one member, for the progress."""
+    return run.epochs if isinstance(run, Experiment) else 1
 
 
 def _reporter(progress: bool | Callable[[int, int], None], total: int) -> Callable[[int], None]:
