@@ -1,4 +1,4 @@
-"""A picture of every schedule of the catalogue: `python -m scripts.schedule_gallery OUT.png`, from the root."""
+"""Draw every schedule of the catalogue: `python -m scripts.schedule_gallery OUT.png`, from the root."""
 
 from __future__ import annotations
 

@@ -93,9 +93,7 @@ def multiply(x: TwoFloat, y: TwoFloat) -> TwoFloat:
 def divide(x: TwoFloat, y: TwoFloat) -> TwoFloat:
     first = x.hi / y.hi
     rest = subtract(x, multiply(y, from_float(first)))
-    second = rest.hi / y.hi
-    rest = subtract(rest, multiply(y, from_float(second)))
-    return add(_renormalise(first, second), from_float(rest.hi / y.hi))
+    return _renormalise(first, rest.hi / y.hi)
 
 
 def ratio(n: jax.Array, d: jax.Array, dtype: jnp.dtype) -> TwoFloat:
