@@ -1,7 +1,7 @@
 """Pictures of results. The only module that draws: every function takes labelled arrays and returns a figure.
 
-Figures are plain `matplotlib.figure.Figure` objects: save one with `figure.savefig(path)`. The colours are the
-Okabe-Ito set, which stays distinct for colour-blind readers and in print.
+Figures are plain `matplotlib.figure.Figure` objects: save one with `figure.savefig(path)`. The colours are
+the Okabe-Ito set, which stays distinct for colour-blind readers and in print.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from jaxlr.results import columns, final, maximised, present
+
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
 
-__all__ = ["COLORS", "descents", "lines", "panels", "scatter"]
+__all__ = ["COLORS", "descents", "final_against", "lines", "panels", "scatter"]
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito: blue, vermilion, green, purple, orange, sky blue, black."""
@@ -98,7 +100,7 @@ def panels(
     log: bool = False,
     title: str = "",
 ) -> Figure:
-    """One panel for each value of a hyperparameter: curves of the metrics against the epoch, with bands over seeds.
+    """One panel for each value of a hyperparameter: the metrics against the epoch, with bands over seeds.
 
     The panels share their axes, so that heights compare at a glance.
 
@@ -128,7 +130,7 @@ def panels(
             ax.set_yscale("log")
     for ax in axes.flat[len(values) :]:
         ax.set_visible(False)
-    _share_heights([ax for ax in axes.flat[: len(values)]])
+    _share_heights(list(axes.flat[: len(values)]))
     for ax in axes[-1]:
         ax.set_xlabel("epoch", fontsize=9)
     for ax in axes[:, 0]:
@@ -138,7 +140,9 @@ def panels(
     figure.suptitle(f"{title} ({seeds})" if title else seeds, fontsize=10)
     if len(metrics) > 1:
         handles, names = axes.flat[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower center", ncols=len(metrics), fontsize=9, frameon=False)
+        figure.legend(
+            handles, names, loc="outside lower center", ncols=len(metrics), fontsize=9, frameon=False
+        )
     return figure
 
 
@@ -152,6 +156,112 @@ def _share_heights(axes: Sequence[Axes]) -> None:
     low = limits[:, 0].min()
     for ax in axes:
         ax.set_ylim(max(low, _FLOOR) if ax.get_yscale() == "log" else low, limits[:, 1].max())
+
+
+def final_against(ds: xr.Dataset, axis: str, metric: str = "val_loss", *, title: str = "") -> Figure:
+    """A metric at the last computed epoch against a hyperparameter, with bands over the seeds.
+
+    One line, the mean over the seeds, for each combination of the other hyperparameters, in a band from the
+    lowest to the highest seed. The horizontal axis is logarithmic where the values span more than a decade,
+    the vertical one where a loss does. The best setting is ringed; a setting with a seed that diverged is a
+    gap in its line, with a cross below.
+
+    Args:
+        ds: a result of `sweep`.
+        axis: a numeric hyperparameter with several values.
+        metric: the variable.
+        title: a line above.
+
+    Raises:
+        ValueError: the axis is no such hyperparameter, or the metric is unknown.
+
+    >>> from jaxlr import grid, sweep
+    >>> ds = sweep(lambda key, lr: {"loss": (lr - 0.1) ** 2}, grid(lr=[0.01, 0.1, 1.0]), seeds=2)
+    >>> final_against(ds, "lr", "loss").axes[0].get_xscale()
+    'log'
+    """
+    tried = columns(ds)
+    numeric = [name for name, column in tried.items() if column.dtype.kind in "fi" and _varies(column)]
+    if axis not in numeric:
+        known = ", ".join(numeric) or "none here"
+        raise ValueError(f"axis must be a number with several values, {known}; got {axis!r}")
+    values = final(ds, metric).values.reshape(-1, ds.sizes["seed"])
+    figure, axes = _new(1, 1, 6.4, 4.0)
+    ax = axes[0, 0]
+    families = _families({name: column for name, column in tried.items() if name != axis}, len(values))
+    # Sampled settings share nothing with one another: they are points, not lines.
+    joined = 2 * len(families) <= len(values)
+    for i, (name, rows) in enumerate(families.items() if joined else [("", np.arange(len(values)))]):
+        rows = rows[np.argsort(tried[axis][rows], kind="stable")]
+        style = ("-", "--", ":")[i // len(COLORS) % 3] if joined else ""
+        _final_line(ax, tried[axis][rows], values[rows], (i, style, name))
+    _scale(ax, tried[axis], values, maximised(metric))
+    _mark_best(ax, tried[axis], values.mean(axis=1), maximised(metric))
+    if not np.isfinite(values).all():
+        ax.plot([], [], "x", color="0.4", label="a seed diverged")
+    if ax.get_legend_handles_labels()[1]:
+        ax.legend(fontsize=8, frameon=False, ncols=1 + len(families) // 12 if joined else 1)
+    seeds = f"mean and range of {ds.sizes['seed']} seeds" if ds.sizes["seed"] > 1 else "one seed"
+    ax.set(xlabel=describe(axis), ylabel=f"final {describe(metric)}")
+    ax.set_title(f"{title} ({seeds})" if title else seeds, fontsize=10)
+    return figure
+
+
+def _varies(column: np.ndarray) -> bool:
+    return len(np.unique(column[present(column)])) > 1
+
+
+def _families(others: Mapping[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
+    """The settings that differ in nothing but the horizontal axis, by what they share in words."""
+    parts = []
+    for name, column in others.items():
+        there = present(column)
+        if _varies(column) or not there.all():
+            words = [f"{describe(name)} {number(value)}" for value in column.tolist()]
+            parts.append([word if here else "" for word, here in zip(words, there, strict=True)])
+    rows: dict[str, list[int]] = {}
+    for i, shared in enumerate(zip(*parts, strict=True) if parts else [()] * n):
+        rows.setdefault(", ".join(filter(None, shared)), []).append(i)
+    return {name: np.array(members) for name, members in rows.items()}
+
+
+def _final_line(ax: Axes, x: np.ndarray, values: np.ndarray, look: tuple[int, str, str]) -> None:
+    """Values `[settings, seeds]` against `x [settings]`; NaN leaves a gap and a cross at the lower edge."""
+    i, style, name = look
+    color, mean = COLORS[i % len(COLORS)], values.mean(axis=1)
+    low, high = values.min(axis=1), values.max(axis=1)
+    ax.plot(
+        x, mean, marker="o", linestyle=style, markersize=3.5, color=color, linewidth=1.3, label=name or None
+    )
+    if style and values.shape[1] > 1:
+        ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
+    elif values.shape[1] > 1:
+        ax.vlines(x, low, high, color=color, alpha=0.4, linewidth=1)
+    gone = x[~np.isfinite(mean)]
+    height = np.full(len(gone), 0.03 + 0.035 * (i % 8))
+    crosses = ax.plot(gone, height, "x", color=color, markersize=5, markeredgewidth=1.3)
+    crosses[0].set_transform(ax.get_xaxis_transform())
+
+
+def _mark_best(ax: Axes, x: np.ndarray, means: np.ndarray, maximise: bool) -> None:
+    if not np.isfinite(means).any():
+        return
+    at = int(np.nanargmax(means) if maximise else np.nanargmin(means))
+    ax.plot(x[at], means[at], "o", markersize=11, markerfacecolor="none", markeredgecolor="black")
+    text, away = f"best: {number(means[at])} at {number(x[at])}", 11 if maximise else -17
+    ax.annotate(text, (x[at], means[at]), (0, away), textcoords="offset points", ha="center", fontsize=8)
+    ax.margins(y=0.12)
+
+
+def _scale(ax: Axes, x: np.ndarray, values: np.ndarray, bounded: bool) -> None:
+    """Logarithmic axes where values above zero span more than a decade; room for all that was tried."""
+    x = x[np.isfinite(x)]
+    if x.min() > 0 and x.max() / x.min() > 10:
+        ax.set_xscale("log")
+        ax.set_xlim(x.min() / 1.5, x.max() * 1.5)
+    found = values[np.isfinite(values)]
+    if not bounded and found.size and found.min() > 0 and found.max() / found.min() > 10:
+        ax.set_yscale("log")
 
 
 def lines(
@@ -183,7 +293,14 @@ def lines(
     for i, (name, values) in enumerate(curves.items()):
         values = np.asarray(values)
         positions = np.arange(len(values)) if x is None else np.asarray(x)
-        ax.plot(positions, values, color=COLORS[i % len(COLORS)], linestyle=styles[i % 4], linewidth=1.6, label=name)
+        ax.plot(
+            positions,
+            values,
+            color=COLORS[i % len(COLORS)],
+            linestyle=styles[i % 4],
+            linewidth=1.6,
+            label=name,
+        )
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
     if log:
         ax.set_yscale("log")
@@ -207,7 +324,9 @@ def scatter(x: np.ndarray, labels: np.ndarray, *, title: str = "") -> Figure:
     for i, label in enumerate(np.unique(labels)):
         chosen = labels == label
         color, marker = COLORS[i % len(COLORS)], markers[i % len(markers)]
-        ax.scatter(*x[chosen].T, s=14, color=color, marker=marker, alpha=0.7, linewidths=0, label=f"class {label}")
+        ax.scatter(
+            *x[chosen].T, s=14, color=color, marker=marker, alpha=0.7, linewidths=0, label=f"class {label}"
+        )
     ax.set(xlabel="first feature", ylabel="second feature", title=title)
     ax.legend(fontsize=8, frameon=False)
     return figure

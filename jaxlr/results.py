@@ -220,8 +220,8 @@ class Best(NamedTuple):
         value: mean of the metric over the seeds.
         spread: standard deviation over the seeds (ddof 1), NaN for one seed.
         seeds: number of seeds.
-        edge: the swept numbers whose best value is the smallest or the largest that was tried: the true best
-            may lie beyond.
+        edge: the swept numbers whose best value is the largest that was tried, or the smallest if that is not
+            zero: the true best may lie beyond.
     """
 
     setting: dict[str, Any]
@@ -377,7 +377,9 @@ def _edges(tried: Mapping[str, np.ndarray], setting: Mapping[str, Any]) -> tuple
     for name, value in setting.items():
         if tried[name].dtype.kind in "fi":
             values = np.unique(tried[name][present(tried[name])])
-            if len(values) > 1 and value in (values[0], values[-1]):
+            # Nothing lies below zero momentum or decay: that is a bound, not an edge.
+            bound = value == 0 and value == values[0]
+            if len(values) > 1 and value in (values[0], values[-1]) and not bound:
                 edges.append(name)
     return tuple(edges)
 

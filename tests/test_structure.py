@@ -28,7 +28,7 @@ LAYERS = [
         "mlp",
         "models",
     },
-    {"results", "comparison", "tasks"},
+    {"results", "comparison", "tasks", "data"},
     {"wiring"},
     {"training"},
     {"programs"},
