@@ -112,9 +112,11 @@ def compiled(run: Run, groups: list[Group], layout: Layout, key: jax.Array) -> t
     missing = {name: group for name, group in zip(names, groups, strict=True) if name not in known}
     # Tracing finds what does not fit, so every group is traced before the first is compiled.
     lowered = [_lower(run, group, layout, key) for group in missing.values()]
-    with ThreadPoolExecutor(max_workers=max(len(lowered), 1)) as pool:
-        for name, program in zip(missing, pool.map(_finish, lowered), strict=True):
-            known[name] = program
+    with ThreadPoolExecutor(max_workers=max(2 * len(lowered), 1)) as pool:
+        compiling = [[pool.submit(part.compile) for part in parts] for parts in lowered]
+        for name, parts in zip(missing, compiling, strict=True):
+            *start, advance = [part.result() for part in parts]
+            known[name] = Program(start[0] if start else None, advance)
     return [known[name] for name in names], len(missing)
 
 
@@ -124,11 +126,6 @@ def _name(group: Group, layout: Layout, key: jax.Array) -> Any:
     leaves, tree = jax.tree.flatten(group.traced)
     kinds = tuple((leaf.shape[1:], leaf.dtype.name) for leaf in leaves)
     return statics, tree, kinds, layout, key.dtype, jnp.result_type(float)
-
-
-def _finish(lowered: list[Any]) -> Program:
-    compiled = [part.compile() for part in lowered]
-    return Program(compiled[0] if len(compiled) == 2 else None, compiled[-1])
 
 
 def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> list[Any]:

@@ -211,12 +211,20 @@ def _tabulated(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
     """The policies over their steps, and three gradient descents."""
     import xarray as xr
 
-    data = {}
-    for figure, policies in _policies().items():
-        steps = np.linspace(0, _HORIZON[figure], 1001).round().astype(np.int32)
-        for name, schedule in policies.items():
-            data[f"{figure}: {name}"] = ("point", np.asarray(schedule(jnp.asarray(steps))))
-        data[f"{figure}: step"] = ("point", steps)
+    steps = {
+        figure: np.linspace(0, last, 1001).round().astype(np.int32) for figure, last in _HORIZON.items()
+    }
+
+    @jax.jit  # one program instead of one for each operation of each schedule
+    def rates() -> dict[str, jax.Array]:
+        return {
+            f"{figure}: {name}": schedule(jnp.asarray(steps[figure]))
+            for figure, policies in _policies().items()
+            for name, schedule in policies.items()
+        }
+
+    data = {name: ("point", np.asarray(values)) for name, values in rates().items()}
+    data |= {f"{figure}: step": ("point", values) for figure, values in steps.items()}
     descents = sweep(_descend, grid(learning_rate=list(DESCENT_RATES)), devices=1)
     data["position"] = descents["position"].isel(seed=0, drop=True)
     return xr.Dataset(data, attrs={**descents.attrs, "run": "TensorFlow's decay policies; gradient descent on x^2"})
