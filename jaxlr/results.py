@@ -75,9 +75,7 @@ def label(
     loss = arrays.get("loss")
     status, diverged_at = _status(loss, finished, arrays.get("stopped"))
     kept = {
-        name: _masked(values, diverged_at) if loss is not None and values.shape == loss.shape else values
-        for name, values in arrays.items()
-        if name != "stopped"
+        name: _shown(name, values, loss, diverged_at) for name, values in arrays.items() if name != "stopped"
     }
     note = {}
     if "rate" in arrays and np.isnan(arrays["rate"][finished]).all():
@@ -95,7 +93,7 @@ def label(
     def variable(name: str, values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
         shape = (*dims.values(), *values.shape[1:])
         meaning = {"description": _MEANINGS[name]} if name in _MEANINGS else {}
-        return (*dims, "seed", along)[: len(shape)], values.reshape(shape), meaning
+        return (*dims, "seed", along, "batch")[: len(shape)], values.reshape(shape), meaning
 
     kept.update(status=status, diverged_at=diverged_at)
     lengths = {values.shape[2] for values in kept.values() if values.ndim == 3}
@@ -127,6 +125,13 @@ def _status(
     status[diverged_at > 0] = "diverged"
     status[~finished] = "unfinished"
     return status, diverged_at
+
+
+def _shown(name: str, values: np.ndarray, loss: np.ndarray | None, diverged_at: np.ndarray) -> np.ndarray:
+    if name.startswith("initial_") and values.ndim == 3:
+        # Measured before the first update: one number, which every epoch repeats.
+        return values[:, :, 0]
+    return _masked(values, diverged_at) if loss is not None and values.shape == loss.shape else values
 
 
 def _masked(values: np.ndarray, diverged_at: np.ndarray) -> np.ndarray:

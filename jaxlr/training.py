@@ -8,7 +8,7 @@ loops over epochs, jits or maps: that is the sweep engine's part.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -27,6 +27,9 @@ Hyperparameters = Mapping[str, Any]
 Order = Callable[[jax.Array, jax.Array], jax.Array]
 Metrics = dict[str, jax.Array]
 
+RECORDS = ("initial", "gradient_norm", "update_ratio", "step_loss")
+"""What `experiment(record=...)` can add to the metrics."""
+
 _AT_ONCE = 4096
 """Test examples in one evaluation; more are taken in blocks, so that memory does not grow with the test set."""
 
@@ -40,6 +43,7 @@ class Carry(NamedTuple):
         opt_state: the optimizer's state.
         plateau: the plateau's state, or None.
         best: the weights at the best metric so far where the plateau restores them, else None.
+        initial: the metrics before the first update where they are recorded, else empty.
         step: updates done, int32.
     """
 
@@ -48,6 +52,7 @@ class Carry(NamedTuple):
     opt_state: PyTree
     plateau: PlateauState | None
     best: PyTree | None
+    initial: Metrics
     step: jax.Array
 
 
@@ -96,6 +101,7 @@ def experiment(
     batch_size: int = 32,
     order: Order | None = None,
     monitor: str | None = None,
+    record: Sequence[str] = (),
 ) -> Experiment:
     """A training of `task` with `optimizer`, to be swept over hyperparameters.
 
@@ -116,6 +122,10 @@ def experiment(
         order: `(key, epoch) -> permutation [N]` of the training examples, with another key for each epoch and epochs
             counted from 1; by default a new random one each time.
         monitor: the metric that the plateau watches; `val_loss`, or `loss` where there are no test data.
+        record: what else to record, of `initial` (every metric over the train and test data before the first update,
+            as `initial_<metric>`), `gradient_norm` and `update_ratio` (means over the epoch's updates of the
+            gradient's global norm, and of the update's norm over the weights'), and `step_loss` (the loss of every
+            batch before its update).
 
     Returns:
         The experiment: pure functions for one setting and seed, to be given to `sweep`.
@@ -138,20 +148,27 @@ def experiment(
     for name, given in (("optimizer", optimizer), ("schedule", schedule), ("order", order)):
         if not callable(given) and (given is not None or name == "optimizer"):
             raise TypeError(f"{name} must be a function, got {given!r}")
+    for name in record:
+        _checks.one_of("record", name, RECORDS)
     wired = wiring.wire(task, optimizer, schedule, plateau, batch_size)
 
     def init(key: jax.Array, hp: Hyperparameters) -> Carry:
-        return _init(wiring.parts(wired, hp), key)
+        return _init(wiring.parts(wired, hp), key, "initial" in record)
 
     def epoch(carry: Carry, key: jax.Array, hp: Hyperparameters) -> tuple[Carry, Metrics]:
         parts = wiring.parts(wired, hp)
-        following, metrics = _epoch(parts, carry, key, order, monitor)
+        following, metrics = _epoch(parts, carry, key, order, monitor, record)
         if parts.plateau is not None and parts.plateau.stop:
             return _stop(carry, following, metrics)
         return following, metrics
 
     return Experiment(
-        init, epoch, functools.partial(wiring.check, wired), epochs, wired.static_names, wiring.describe(wired)
+        init,
+        epoch,
+        functools.partial(wiring.check, wired),
+        epochs,
+        wired.static_names,
+        wiring.describe(wired),
     )
 
 
@@ -173,28 +190,55 @@ def shuffle(key: jax.Array, n: int) -> jax.Array:
     return (jax.lax.sort(words | jnp.arange(n, dtype=jnp.uint32), is_stable=False) & low).astype(jnp.int32)
 
 
-def _init(parts: wiring.Parts, key: jax.Array) -> Carry:
-    params = parts.task.init(key)
+def _init(parts: wiring.Parts, key: jax.Array, record_initial: bool) -> Carry:
+    task = parts.task
+    params, state = task.init(key), task.init_state(key)
     plateau = None if parts.plateau is None else parts.plateau.init(wiring.initial_value(parts))
     transformation, _ = wiring.transformation(parts, None if plateau is None else plateau.value)
     best = params if parts.plateau is not None and parts.plateau.restore_best else None
+    initial = _metrics_of(task, params, state, "initial_") if record_initial else {}
     step = jnp.zeros((), jnp.int32)
-    return Carry(params, parts.task.init_state(key), transformation.init(params), plateau, best, step)
+    return Carry(params, state, transformation.init(params), plateau, best, initial, step)
+
+
+def _metrics_of(task: Task, params: PyTree, state: PyTree, prefix: str) -> Metrics:
+    """Every metric over the train and the test data, `prefix` before its name."""
+    found = _evaluate(task, params, state)
+    if task.x_test is not None:
+        found.update(
+            {f"val_{name}": value for name, value in _evaluate(_on_test(task), params, state).items()}
+        )
+    return {f"{prefix}{name}": jnp.asarray(value, jnp.result_type(float)) for name, value in found.items()}
+
+
+def _on_test(task: Task) -> Task:
+    assert task.x_test is not None
+    assert task.y_test is not None
+    return task._replace(x=task.x_test, y=task.y_test)
 
 
 def _epoch(
-    parts: wiring.Parts, carry: Carry, key: jax.Array, order: Order | None, monitor: str | None
+    parts: wiring.Parts,
+    carry: Carry,
+    key: jax.Array,
+    order: Order | None,
+    monitor: str | None,
+    record: Sequence[str],
 ) -> tuple[Carry, Metrics]:
     task, n = parts.task, parts.task.examples
     batch_size = min(parts.batch_size, n)
     number = carry.step // -(-n // batch_size) + 1
     permutation = shuffle(key, n) if order is None else order(key, number)
-    transformation, rate_of = wiring.transformation(parts, None if carry.plateau is None else carry.plateau.value)
-    carry, metrics = _train(task, transformation, carry, permutation, batch_size, jax.random.fold_in(key, 1))
+    transformation, rate_of = wiring.transformation(
+        parts, None if carry.plateau is None else carry.plateau.value
+    )
+    key = jax.random.fold_in(key, 1)
+    carry, metrics = _train(task, transformation, carry, permutation, batch_size, key, record)
     if task.x_test is not None:
-        tested = _evaluate(task, carry.params, carry.state)
+        tested = _evaluate(_on_test(task), carry.params, carry.state)
         metrics.update({f"val_{name}": value for name, value in tested.items()})
     metrics["rate"] = rate_of(carry.step - 1, carry.opt_state)
+    metrics.update(carry.initial)
     metrics = {name: jnp.asarray(value, jnp.result_type(float)) for name, value in metrics.items()}
     if parts.plateau is not None:
         carry = _react(parts.plateau, carry, _monitored(metrics, monitor))
@@ -208,10 +252,11 @@ def _train(
     permutation: jax.Array,
     batch_size: int,
     key: jax.Array,
+    record: Sequence[str],
 ) -> tuple[Carry, Metrics]:
     """One pass over the shuffled examples: the carry after it and the metrics averaged over the examples."""
 
-    def update(carry: Carry, batch: tuple[jax.Array, ...]) -> tuple[Carry, Metrics]:
+    def update(carry: Carry, batch: tuple[jax.Array, ...]) -> tuple[Carry, tuple[Metrics, Metrics]]:
         x, y, weight, number = batch
         own = jax.random.fold_in(key, number)
 
@@ -222,21 +267,31 @@ def _train(
         (value, (metrics, state)), grads = jax.value_and_grad(loss, has_aux=True)(carry.params)
         updates, opt_state = transformation.update(grads, carry.opt_state, carry.params, value=value)
         params = optax.apply_updates(carry.params, updates)
-        carry = carry._replace(params=params, state=state, opt_state=opt_state, step=carry.step + 1)
+        seen = {
+            "gradient_norm": lambda: optax.tree.norm(grads),
+            "update_ratio": lambda: optax.tree.norm(updates) / optax.tree.norm(carry.params),
+            "step_loss": lambda: value,
+        }
+        recorded = {name: seen[name]() for name in record if name in seen}
         share = weight.sum() / task.examples
-        return carry, {name: share * metric for name, metric in {"loss": value, **metrics}.items()}
+        shares = {name: share * metric for name, metric in {"loss": value, **metrics}.items()}
+        carry = carry._replace(params=params, state=state, opt_state=opt_state, step=carry.step + 1)
+        return carry, (shares, recorded)
 
     full, rest = divmod(task.examples, batch_size)
     # What a model keeps of a batch (its mean, say) would see the padding, so there the last batch keeps its own size.
     pad = rest > 0 and not jax.tree.leaves(carry.state)
     batches = _batches(task, permutation, batch_size, full + pad)
-    carry, metrics = _scan(update, carry, batches)
-    metrics = {name: values.sum() for name, values in metrics.items()}
+    carry, seen = _scan(update, carry, batches)
     if rest and not pad:
         ones = jnp.ones(rest, batches[2].dtype)
         last = (*_gather(task, permutation[full * batch_size :]), ones, jnp.int32(full))
         carry, more = update(carry, last)
-        metrics = {name: metrics[name] + value for name, value in more.items()}
+        seen = jax.tree.map(lambda values, value: jnp.append(values, value), seen, more)
+    shares, recorded = seen
+    metrics = {name: values.sum() for name, values in shares.items()}
+    for name, values in recorded.items():
+        metrics[name] = values if name == "step_loss" else values.mean()
     return carry, metrics
 
 
@@ -262,38 +317,36 @@ def _batches(task: Task, permutation: jax.Array, batch_size: int, count: int) ->
 
 
 def _scan(
-    update: Callable[[Carry, Any], tuple[Carry, Metrics]], carry: Carry, batches: PyTree
-) -> tuple[Carry, Metrics]:
+    update: Callable[[Carry, Any], tuple[Carry, PyTree]], carry: Carry, batches: PyTree
+) -> tuple[Carry, PyTree]:
     """`lax.scan`, with the batch handed on in the carry.
 
     As the scan's input, XLA on a CPU fuses the batch's slice into the first layer and loses the SIMD form: an update
     takes twice as long.
     """
 
-    def step(loop: tuple[Carry, Any], following: Any) -> tuple[tuple[Carry, Any], Metrics]:
+    def step(loop: tuple[Carry, Any], following: Any) -> tuple[tuple[Carry, Any], PyTree]:
         carry, batch = loop
-        carry, metrics = update(carry, batch)
-        return (carry, following), metrics
+        carry, seen = update(carry, batch)
+        return (carry, following), seen
 
     first = jax.tree.map(lambda array: array[0], batches)
     rolled = jax.tree.map(lambda array: jnp.roll(array, -1, axis=0), batches)
-    (carry, _), metrics = jax.lax.scan(step, (carry, first), rolled)
-    return carry, metrics
+    (carry, _), seen = jax.lax.scan(step, (carry, first), rolled)
+    return carry, seen
 
 
 def _evaluate(task: Task, params: PyTree, state: PyTree) -> Metrics:
-    """Loss and metrics over the test data."""
-    assert task.x_test is not None
-    test = task._replace(x=task.x_test, y=task.y_test)
-    n = test.examples
+    """Loss and metrics over all of `x` and `y`."""
+    n = task.examples
 
     def evaluate(x: jax.Array, y: jax.Array, weight: jax.Array) -> Metrics:
         value, metrics, _ = task.loss(params, state, x, y, weight, None)
         return {"loss": value, **metrics}
 
     if n <= _AT_ONCE:
-        return evaluate(test.x, test.y, jnp.ones(n))
-    *blocks, _ = _batches(test, jnp.arange(n), _AT_ONCE, -(-n // _AT_ONCE))
+        return evaluate(task.x, task.y, jnp.ones(n))
+    *blocks, _ = _batches(task, jnp.arange(n), _AT_ONCE, -(-n // _AT_ONCE))
     means = jax.lax.map(lambda block: evaluate(*block), tuple(blocks))
     shares = blocks[2].sum(axis=1) / n
     return {name: (values * shares).sum() for name, values in means.items()}

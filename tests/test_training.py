@@ -75,9 +75,9 @@ def test_an_epoch_is_the_plain_loop(norm: bool, batch_size: int) -> None:
 def test_evaluation_in_blocks_is_evaluation_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for task in (small(), tasks.classification(mlp.MLP((6,)), X, Y, X, Y)):
         params, state = task.init(KEY), task.init_state(KEY)
-        whole = training._evaluate(task, params, state)
+        whole = training._evaluate(training._on_test(task), params, state)
         monkeypatch.setattr(training, "_AT_ONCE", 8)
-        blocks = training._evaluate(task, params, state)
+        blocks = training._evaluate(training._on_test(task), params, state)
         monkeypatch.undo()
         for name in whole:
             assert float(blocks[name]) == pytest.approx(float(whole[name]), rel=1e-5)
@@ -254,6 +254,7 @@ def test_a_plateau_watches_any_metric() -> None:
             ValueError,
             "patience",
         ),
+        (lambda t: experiment(t, optax.sgd, epochs=1, record=["lr"]), {}, ValueError, "record must be one of initial"),
         (lambda t: experiment(t, lambda: 3, epochs=1), {}, TypeError, "optimizer must give an optax.Gradient"),
     ],
 )
@@ -266,6 +267,30 @@ def test_an_unknown_monitor_is_named() -> None:
     run = experiment(small(), optax.sgd, plateau=reduce_on_plateau(), monitor="f1", epochs=1)
     with pytest.raises(ValueError, match="monitor must be one of accuracy, loss, rate, val_accuracy, val_loss; got 'f1'"):
         run.epoch(run.init(KEY, {"learning_rate": 0.1}), KEY, {"learning_rate": 0.1})
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_more_can_be_recorded(norm: bool) -> None:
+    order = np.random.default_rng(1).permutation(50)
+    task = small(norm)
+    how = {"epochs": 2, "batch_size": 16, "order": lambda key, epoch: jnp.asarray(order)}
+    run = experiment(task, optax.sgd, record=training.RECORDS, **how)
+    ds = jaxlr.sweep(run, jaxlr.grid(learning_rate=[0.2, 1e-6]), seeds=2, devices=1)
+    plain = jaxlr.sweep(experiment(task, optax.sgd, **how), jaxlr.grid(learning_rate=[0.2, 1e-6]), seeds=2, devices=1)
+    np.testing.assert_allclose(ds["loss"], plain["loss"], rtol=1e-5)
+    assert ds["step_loss"].dims == ("learning_rate", "seed", "epoch", "batch")
+    sizes = np.array([16, 16, 16, 2])
+    np.testing.assert_allclose((ds["step_loss"] * sizes).sum("batch") / 50, ds["loss"], rtol=1e-5)
+    assert ds["initial_loss"].dims == ds["initial_val_accuracy"].dims == ("learning_rate", "seed")
+    np.testing.assert_array_equal(ds["initial_loss"].isel(learning_rate=0), ds["initial_loss"].isel(learning_rate=1))
+    if not norm:
+        np.testing.assert_allclose(ds["initial_loss"].isel(learning_rate=1), ds["loss"].isel(learning_rate=1, epoch=0), rtol=1e-4)
+    # Plain gradient descent: the update is rate times gradient.
+    rate = ds["learning_rate"]
+    params = jax.vmap(lambda s: task.init(jax.random.fold_in(jax.random.fold_in(KEY, s), 0)))(jnp.arange(2))
+    norms = jax.vmap(optax.tree.norm)(params)
+    expected = (rate * ds["gradient_norm"]).sel(learning_rate=1e-6).isel(epoch=0) / np.asarray(norms)
+    np.testing.assert_allclose(ds["update_ratio"].sel(learning_rate=1e-6).isel(epoch=0), expected, rtol=1e-3)
 
 
 def test_public_names() -> None:
