@@ -205,7 +205,9 @@ def _sgd_wobbles(ds: xr.Dataset) -> np.ndarray:
 
 def _adaptive_is_steady(ds: xr.Dataset) -> np.ndarray:
     sgd = _wobble(ds, "val_accuracy", optimizer="sgd")
-    return np.all([_wobble(ds, "val_accuracy", optimizer=name) < sgd for name in ("rmsprop", "adagrad", "adam")], axis=0)
+    return np.all(
+        [_wobble(ds, "val_accuracy", optimizer=name) < sgd for name in ("rmsprop", "adagrad", "adam")], axis=0
+    )
 
 
 def _adaptive_is_fast(name: str) -> Callable[[xr.Dataset], np.ndarray]:

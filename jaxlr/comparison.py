@@ -58,9 +58,7 @@ class Comparison(NamedTuple):
         return found
 
 
-def compare(
-    ds: xr.Dataset, a: Mapping[str, Any], b: Mapping[str, Any], metric: str = "val_loss"
-) -> Comparison:
+def compare(ds: xr.Dataset, a: Mapping[str, Any], b: Mapping[str, Any], metric: str = "val_loss") -> Comparison:
     """The difference of two settings, paired over the seeds that they share.
 
     With d_k the final metric of `a` minus that of `b` at seed k, over n seeds: mean(d), and
@@ -118,9 +116,7 @@ def _position(ds: xr.Dataset, name: str, setting: Mapping[str, Any]) -> int:
     tried = columns(ds)
     unknown = [key for key in setting if key not in tried]
     if unknown:
-        raise ValueError(
-            f"{name} must name hyperparameters of the result, {', '.join(tried)}; got {unknown[0]!r}"
-        )
+        raise ValueError(f"{name} must name hyperparameters of the result, {', '.join(tried)}; got {unknown[0]!r}")
     matches = np.ones(len(ds["status"].values.reshape(-1, ds.sizes["seed"])), bool)
     for key, value in setting.items():
         matches &= _equal(tried[key], value)
@@ -129,9 +125,7 @@ def _position(ds: xr.Dataset, name: str, setting: Mapping[str, Any]) -> int:
         return int(found[0])
     if len(found) == 0:
         swept = [f"{key}: {', '.join(map(str, dict.fromkeys(tried[key].tolist())))}" for key in setting]
-        raise ValueError(
-            f"{name} must be a setting of the result, got {dict(setting)!r}; it has {'; '.join(swept)}"
-        )
+        raise ValueError(f"{name} must be a setting of the result, got {dict(setting)!r}; it has {'; '.join(swept)}")
     more = ", ".join(key for key, column in tried.items() if len(set(column[found].tolist())) > 1)
     raise ValueError(f"{name} must name one setting, got {dict(setting)!r} of {len(found)}; say also {more}")
 
@@ -177,9 +171,7 @@ def marginal(ds: xr.Dataset, axis: str, metric: str = "val_loss", *, mode: str |
     tried = columns(ds)
     swept = [name for name, column in tried.items() if len(np.unique(column[present(column)])) > 1]
     if axis not in swept:
-        raise ValueError(
-            f"axis must be a hyperparameter with several values, {', '.join(swept)}; got {axis!r}"
-        )
+        raise ValueError(f"axis must be a hyperparameter with several values, {', '.join(swept)}; got {axis!r}")
     means = final(ds, metric).mean("seed", skipna=False).values.reshape(-1).astype(np.float64)
     choose = np.nanmax if maximised(metric, mode) else np.nanmin
     column = tried[axis]

@@ -64,9 +64,9 @@ def injected(
         called = getattr(optimizer, "__name__", repr(optimizer))
         raise TypeError(f"hyperparameters must be arguments of {called}, got {', '.join(unknown)}")
     fixed = [name for name in names if name not in hyperparameters]
-    inner = optax.inject_hyperparams(
-        optimizer, static_args=fixed, hyperparam_dtype=jnp.zeros((), float).dtype
-    )(**hyperparameters)
+    inner = optax.inject_hyperparams(optimizer, static_args=fixed, hyperparam_dtype=jnp.zeros((), float).dtype)(
+        **hyperparameters
+    )
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None, **extra_args: Any
@@ -306,9 +306,7 @@ def _set(state: Any, value: Any, scale: jax.Array) -> Any:
     fields = getattr(state, "_fields", ())
     if "hyperparams" in fields and _NAME in state.hyperparams:
         if _NAME in getattr(state, "hyperparams_states", {}):
-            raise ValueError(
-                "learning_rate must be an injected number, got a schedule, which would undo the change"
-            )
+            raise ValueError("learning_rate must be an injected number, got a schedule, which would undo the change")
         rate = _like(state.hyperparams[_NAME], value / scale)
         return state._replace(hyperparams={**state.hyperparams, _NAME: rate})
     if "inner_states" in fields:

@@ -34,9 +34,7 @@ def _few_inputs_forward(weights: jax.Array, x: jax.Array) -> tuple[jax.Array, tu
     return _few_inputs(weights, x), (weights, x)
 
 
-def _few_inputs_backward(
-    saved: tuple[jax.Array, jax.Array], dz: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _few_inputs_backward(saved: tuple[jax.Array, jax.Array], dz: jax.Array) -> tuple[jax.Array, jax.Array]:
     weights, x = saved
     ones = jnp.ones((1, x.shape[1]), x.dtype)
     by_weights = dz @ jnp.concatenate([x, ones]).T

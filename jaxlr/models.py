@@ -106,9 +106,7 @@ def _linen(module: linen.Module, x: jax.Array) -> Model:
         if key is None:
             return module.apply({"params": params, **state}, x, **modes), state
         flags = {name: not value for name, value in modes.items()}
-        outputs, new = module.apply(
-            {"params": params, **state}, x, **flags, rngs={"dropout": key}, mutable=list(state)
-        )
+        outputs, new = module.apply({"params": params, **state}, x, **flags, rngs={"dropout": key}, mutable=list(state))
         return outputs, {**state, **new}
 
     return Model(init, init_state, apply)

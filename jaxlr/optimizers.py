@@ -100,9 +100,7 @@ def sgd(learning_rate: Rate = 0.01, momentum: Number = 0.0, nesterov: bool = Fal
     return _rule(learning_rate, 1, update)
 
 
-def rmsprop(
-    learning_rate: Rate = 0.001, rho: Number = 0.9, epsilon: Number = 1e-7
-) -> optax.GradientTransformation:
+def rmsprop(learning_rate: Rate = 0.001, rho: Number = 0.9, epsilon: Number = 1e-7) -> optax.GradientTransformation:
     """RMSprop: the gradient over a moving root mean square.
 
     `a = rho * a + (1 - rho) * g^2`, `p = p - rate * g / (sqrt(a) + epsilon)`; `a` starts at 0, no bias correction.
@@ -195,9 +193,7 @@ def adam(
     _checks.between("beta_2", beta_2, 0, 1)
     _checks.non_negative("epsilon", epsilon)
 
-    def update(
-        rate: jax.Array, t: jax.Array, g: jax.Array, m: jax.Array, v: jax.Array
-    ) -> tuple[jax.Array, ...]:
+    def update(rate: jax.Array, t: jax.Array, g: jax.Array, m: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
         m = beta_1 * m + (1 - beta_1) * g
         v = beta_2 * v + (1 - beta_2) * g**2
         correction = jnp.sqrt(1 - beta_2**t) / (1 - beta_1**t)
@@ -206,9 +202,7 @@ def adam(
     return _rule(learning_rate, 2, update)
 
 
-def adadelta(
-    learning_rate: Rate = 1.0, rho: Number = 0.95, epsilon: Number = 1e-7
-) -> optax.GradientTransformation:
+def adadelta(learning_rate: Rate = 1.0, rho: Number = 0.95, epsilon: Number = 1e-7) -> optax.GradientTransformation:
     """Adadelta: the gradient scaled by the ratio of the root mean squares of past steps and past gradients.
 
     `a = rho * a + (1 - rho) * g^2`, `u = g * sqrt(d + epsilon) / sqrt(a + epsilon)`, `p = p - rate * u`,
@@ -234,9 +228,7 @@ def adadelta(
     _checks.between("rho", rho, 0, 1)
     _checks.non_negative("epsilon", epsilon)
 
-    def update(
-        rate: jax.Array, t: jax.Array, g: jax.Array, a: jax.Array, d: jax.Array
-    ) -> tuple[jax.Array, ...]:
+    def update(rate: jax.Array, t: jax.Array, g: jax.Array, a: jax.Array, d: jax.Array) -> tuple[jax.Array, ...]:
         a = rho * a + (1 - rho) * g**2
         u = g * jnp.sqrt(d + epsilon) / jnp.sqrt(a + epsilon)
         return -rate * u, a, rho * d + (1 - rho) * u**2

@@ -265,9 +265,7 @@ class ScaleByPlateauState(NamedTuple):
     """Values in the unfinished window, int32."""
 
 
-def scale_by_plateau(
-    plateau: Plateau, *, accumulation_size: ArrayLike = 1
-) -> optax.GradientTransformationExtraArgs:
+def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> optax.GradientTransformationExtraArgs:
     """Scale the updates down when the metric given to `update(..., value=)` stands still.
 
         updates <- updates * state.plateau.value,    a multiplier that starts at 1
@@ -364,9 +362,7 @@ def _tolerances(
             f"min_delta must be left out where rtol or atol is given, got {min_delta!r}, {rtol!r}, {atol!r}"
         )
     if semantics in ("keras", "keras2") and relative:
-        raise ValueError(
-            f"rtol and atol must be left out with semantics={semantics!r}, which has min_delta only"
-        )
+        raise ValueError(f"rtol and atol must be left out with semantics={semantics!r}, which has min_delta only")
     if semantics == "torch" and rtol is not None and atol is not None:
         raise ValueError(f"rtol or atol must be left out with semantics='torch', got {rtol!r} and {atol!r}")
     if min_delta is None and not relative:

@@ -211,9 +211,7 @@ def _tabulated(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
     """The policies over their steps, and three gradient descents."""
     import xarray as xr
 
-    steps = {
-        figure: np.linspace(0, last, 1001).round().astype(np.int32) for figure, last in _HORIZON.items()
-    }
+    steps = {figure: np.linspace(0, last, 1001).round().astype(np.int32) for figure, last in _HORIZON.items()}
 
     @jax.jit  # one program instead of one for each operation of each schedule
     def rates() -> dict[str, jax.Array]:

@@ -84,7 +84,7 @@ def _claims(trained: Mapping[str, xr.Dataset]) -> str:
     alike = sum(verdict.held == verdict.held_in_keras for verdict in verdicts)
     rows = [
         "## The tutorial's claims\n",
-        f"{held} of {len(verdicts)} statistics are held: at least 90 % of the seeds meet them. \"Late\" is the last "
+        f'{held} of {len(verdicts)} statistics are held: at least 90 % of the seeds meet them. "Late" is the last '
         "quarter of a run. The last column counts 12 seeds of real Keras 2.3.1, judged by the same statistics; "
         f"{alike} of the {len(verdicts)} verdicts are the same there.\n",
         "| claim | the text says | measured | verdict | seeds | Keras |",

@@ -24,7 +24,7 @@ from jaxlr.spaces import Group, Space
 from jaxlr.training import Experiment
 
 if TYPE_CHECKING:
-    import xarray as xr
+    pass
 
 __all__ = ["Plan", "plan", "sweep"]
 
@@ -94,11 +94,11 @@ def sweep(
         progress: True for a bar, or a function of the epochs done and the epochs in all.
 
     Returns:
-        With `keep`, a pair `(dataset, params)`, the weights with the leading axes `(<axes...>, seed)`. Otherwise the
-        Dataset alone. It is a Dataset with the dimensions `(<axes...>, seed, epoch)`: the experiment's metrics, and for each member
+        A Dataset with the dimensions `(<axes...>, seed, epoch)`: the experiment's metrics, and for each member
         `status` (`ok`, `diverged`, `stopped`, or `unfinished` after an interrupt) and `diverged_at` (first epoch with
         a non-finite loss, 0 for never; the metrics are NaN from there on). Its attributes tell the versions, the
-        device, the block's shape and the seconds spent compiling and running.
+        device, the block's shape and the seconds spent compiling and running. With `keep`, a pair of the Dataset and
+        the weights, whose leading axes are `(<axes...>, seed)`.
 
     Raises:
         ValueError: a hyperparameter that nobody takes or that somebody lacks, a value out of range, or an argument

@@ -225,7 +225,9 @@ def _check_fit(built: models.Model, objective: Objective, one: np.ndarray, data:
 def _check_label_range(data: _Data, classes: int) -> None:
     for name, labels in (("y", data.y), ("y_test", data.y_test)):
         if labels is not None and labels.max() >= classes:
-            raise ValueError(f"{name} must hold labels from 0 to {classes - 1} for {classes} logits, got {labels.max()}")
+            raise ValueError(
+                f"{name} must hold labels from 0 to {classes - 1} for {classes} logits, got {labels.max()}"
+            )
 
 
 def _cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:

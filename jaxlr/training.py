@@ -205,9 +205,7 @@ def _metrics_of(task: Task, params: PyTree, state: PyTree, prefix: str) -> Metri
     """Every metric over the train and the test data, `prefix` before its name."""
     found = _evaluate(task, params, state)
     if task.x_test is not None:
-        found.update(
-            {f"val_{name}": value for name, value in _evaluate(_on_test(task), params, state).items()}
-        )
+        found.update({f"val_{name}": value for name, value in _evaluate(_on_test(task), params, state).items()})
     return {f"{prefix}{name}": jnp.asarray(value, jnp.result_type(float)) for name, value in found.items()}
 
 
@@ -229,9 +227,7 @@ def _epoch(
     batch_size = min(parts.batch_size, n)
     number = carry.step // -(-n // batch_size) + 1
     permutation = shuffle(key, n) if order is None else order(key, number)
-    transformation, rate_of = wiring.transformation(
-        parts, None if carry.plateau is None else carry.plateau.value
-    )
+    transformation, rate_of = wiring.transformation(parts, None if carry.plateau is None else carry.plateau.value)
     key = jax.random.fold_in(key, 1)
     carry, metrics = _train(task, transformation, carry, permutation, batch_size, key, record)
     if task.x_test is not None:
@@ -316,9 +312,7 @@ def _batches(task: Task, permutation: jax.Array, batch_size: int, count: int) ->
     return split(x), split(y), jnp.asarray(weight.reshape(count, batch_size)), jnp.arange(count)
 
 
-def _scan(
-    update: Callable[[Carry, Any], tuple[Carry, PyTree]], carry: Carry, batches: PyTree
-) -> tuple[Carry, PyTree]:
+def _scan(update: Callable[[Carry, Any], tuple[Carry, PyTree]], carry: Carry, batches: PyTree) -> tuple[Carry, PyTree]:
     """`lax.scan`, with the batch handed on in the carry.
 
     As the scan's input, XLA on a CPU fuses the batch's slice into the first layer and loses the SIMD form: an update

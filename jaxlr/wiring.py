@@ -239,7 +239,9 @@ def _scaled(schedule: Callable[[jax.Array], Any], value: jax.Array, step: jax.Ar
 
 def describe(wiring: Wiring) -> str:
     """The factories by name, for a result's attributes."""
-    words = [f"{slot.role}={_name(slot.factory)}" for slot in (wiring.optimizer, wiring.schedule, wiring.plateau) if slot]
+    words = [
+        f"{slot.role}={_name(slot.factory)}" for slot in (wiring.optimizer, wiring.schedule, wiring.plateau) if slot
+    ]
     return ", ".join(words)
 
 

@@ -27,7 +27,7 @@ def load() -> dict[str, np.ndarray]:
 
 def orders(run_seed: int) -> np.ndarray:
     """The batch orders `[200, 500]` of a run: Keras shuffles one index array in place, epoch after epoch."""
-    state, index = np.random.RandomState(run_seed), np.arange(500)  # noqa: NPY002
+    state, index = np.random.RandomState(run_seed), np.arange(500)
     table = np.empty((EPOCHS, 500), np.int32)
     for epoch in range(EPOCHS):
         state.shuffle(index)

@@ -76,9 +76,7 @@ EXCLUSIONS: dict[str, Exclusion] = {
         "jaxlr stands at the end value; the library divides by zero, refuses, or stays at the first value",
     ),
     "no warm-up steps": Exclusion(
-        lambda case, step, value: (
-            "edge:warmup_0" in case["tags"] and case["schedule"] == "warmup_constant_schedule"
-        ),
+        lambda case, step, value: "edge:warmup_0" in case["tags"] and case["schedule"] == "warmup_constant_schedule",
         "jaxlr stands at the peak; Optax stays at the first value for ever",
     ),
     "extrapolated": Exclusion(
@@ -239,9 +237,7 @@ def _optax(name: str, p: Params) -> s.Schedule:
         case "constant_schedule":
             return s.constant(p["value"])
         case "linear_schedule" | "polynomial_schedule":
-            decay = s.polynomial_decay(
-                p["init_value"], p["transition_steps"], p["end_value"], p.get("power", 1.0)
-            )
+            decay = s.polynomial_decay(p["init_value"], p["transition_steps"], p["end_value"], p.get("power", 1.0))
             return s.offset(decay, -p.get("transition_begin", 0))
         case "exponential_decay":
             decay = s.exponential_decay(
@@ -375,9 +371,7 @@ def _transformers(name: str, p: Params) -> s.Schedule:
         case "inverse_sqrt_schedule":
             return s.warmup(s.inverse_sqrt(rate, p.get("timescale") or warm or 10_000), warm)
         case "polynomial_decay_schedule_with_warmup":
-            return s.warmup(
-                s.polynomial_decay(rate, decay_steps, p.get("lr_end", 1e-7), p.get("power", 1.0)), warm
-            )
+            return s.warmup(s.polynomial_decay(rate, decay_steps, p.get("lr_end", 1e-7), p.get("power", 1.0)), warm)
         case "wsd_schedule":
             return s.scale(_transformers_wsd(p), rate)
     raise ValueError(f"unknown schedule {name!r}")
@@ -531,9 +525,7 @@ def _largest(values: np.ndarray) -> float:
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
-def _difference(
-    kind: str, steps: list[int], ours: np.ndarray, theirs: np.ndarray, allowed: np.ndarray
-) -> str | None:
+def _difference(kind: str, steps: list[int], ours: np.ndarray, theirs: np.ndarray, allowed: np.ndarray) -> str | None:
     with np.errstate(invalid="ignore"):
         wrong = ~((ours == theirs) | (np.abs(ours - theirs) <= allowed))
     if not wrong.any():

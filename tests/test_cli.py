@@ -16,8 +16,15 @@ def jaxlr(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["study", "--help"]])
 def test_help_loads_no_jax(arguments: list[str]) -> None:
-    code = "import sys; sys.argv[0] = 'jaxlr'\nfrom jaxlr.cli import main\ntry:\n    main()\nexcept SystemExit as end:\n    "
-    code += "assert not end.code and 'jax' not in sys.modules and 'numpy' not in sys.modules"
+    code = """
+import sys
+sys.argv[0] = "jaxlr"
+from jaxlr.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code and "jax" not in sys.modules and "numpy" not in sys.modules
+"""
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Usage: jaxlr" in done.stdout

@@ -111,9 +111,7 @@ def test_a_plateau_that_grows_the_batch_leaves_the_rate():
     np.testing.assert_allclose(current_lr(after(accumulate_on_plateau(SGD, plateau), 4, value=1.0)), 0.8)
 
 
-@pytest.mark.parametrize(
-    "optimizer", [optax.sgd, optax.adam, optax.adamw, optax.lion, optax.rmsprop, optax.lamb]
-)
+@pytest.mark.parametrize("optimizer", [optax.sgd, optax.adam, optax.adamw, optax.lion, optax.rmsprop, optax.lamb])
 def test_asks_for_a_rate_that_only_a_closure_knows(optimizer):
     for steps, expected in ((0, 0.8), (1, 0.8), (3, 0.6)):
         np.testing.assert_allclose(current_lr(after(optimizer(LINE), steps), LINE), expected, rtol=1e-6)

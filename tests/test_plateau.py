@@ -98,9 +98,7 @@ def test_float32_reduces_in_the_recorded_epochs_but_for_ties_it_cannot_hold():
 def test_float32_decides_as_float64_does_on_the_same_numbers(case_id):
     run = parity_plateau.translate(CASES[case_id])
     in_float32 = parity_plateau.reductions(run, parity_plateau.values(run, x64=False))
-    assert in_float32 == parity_plateau.reductions(
-        run, parity_plateau.values(parity_plateau.rounded(run), x64=True)
-    )
+    assert in_float32 == parity_plateau.reductions(run, parity_plateau.values(parity_plateau.rounded(run), x64=True))
 
 
 # --- Restatements in plain Python
@@ -111,7 +109,7 @@ def keras(metrics, value, p, *, version):
     for metric in metrics:
         if cooldown > 0:
             cooldown, wait = cooldown - 1, 0
-        if version == 3:
+        if version == 3:  # noqa: SIM108
             better = best is None or metric + p["min_delta"] < best
         else:
             better = metric < best - p["min_delta"]
@@ -254,9 +252,7 @@ def test_nan_is_an_event_and_not_a_bad_epoch():
 def test_nan_in_the_first_epoch_is_not_the_best_for_ever():
     state = states(reduce_on_plateau(patience=2), [math.nan, 2.0, 1.0, 0.5])
     assert state.improved.tolist() == [False, True, True, True]
-    assert (
-        not states(reduce_on_plateau(patience=2, semantics="keras"), [math.nan, 2.0, 1.0]).improved[1:].any()
-    )
+    assert not states(reduce_on_plateau(patience=2, semantics="keras"), [math.nan, 2.0, 1.0]).improved[1:].any()
 
 
 def test_infinity_that_nothing_improves_on_is_an_event_and_the_other_is_a_bad_epoch():

@@ -24,9 +24,7 @@ def scales(tx, metrics, params=PARAMS):
         updates, state = tx.update(jax.tree.map(jnp.ones_like, params), state, params, value=metric)
         return state, jax.tree.leaves(updates)[0].ravel()[0]
 
-    return jax.jit(lambda metrics: jax.lax.scan(step, tx.init(params), metrics))(
-        jnp.asarray(metrics, jnp.float32)
-    )
+    return jax.jit(lambda metrics: jax.lax.scan(step, tx.init(params), metrics))(jnp.asarray(metrics, jnp.float32))
 
 
 @pytest.mark.parametrize("size", [1, 3])

@@ -41,7 +41,11 @@ def test_the_commands_are_the_ones_that_ci_runs() -> None:
 @pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
 def test_links_resolve(link: str) -> None:
     if link.startswith("#"):
-        headings = {re.sub(r"[^\w\- ]", "", line.lstrip("# ")).strip().lower().replace(" ", "-") for line in README.splitlines() if line.startswith("#")}
+        headings = {
+            re.sub(r"[^\w\- ]", "", line.lstrip("# ")).strip().lower().replace(" ", "-")
+            for line in README.splitlines()
+            if line.startswith("#")
+        }
         assert link[1:] in headings
     else:
         assert (ROOT / link).exists()

@@ -15,9 +15,7 @@ from jaxlr import schedules as s
 from tests.schedule_examples import EXAMPLES, NAMES, example, factory
 
 MAX = 2**31 - 1
-EVERYWHERE = jnp.array(
-    [*range(125), 153, 199, 2**24 - 1, 2**24 + 1, 2**24 + 99, 2**30 + 1, MAX - 1, MAX], jnp.int32
-)
+EVERYWHERE = jnp.array([*range(125), 153, 199, 2**24 - 1, 2**24 + 1, 2**24 + 99, 2**30 + 1, MAX - 1, MAX], jnp.int32)
 
 # One size of batch for all schedules: what JAX has compiled for one then serves the next.
 ROWS = 12

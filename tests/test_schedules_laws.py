@@ -43,9 +43,7 @@ DECAYS = {
 @pytest.mark.parametrize("name", DECAYS)
 @laws
 @given(high=rate, low=rate, steps=length)
-def test_decays_fall_from_their_first_value_to_their_last(
-    name: str, high: float, low: float, steps: int
-) -> None:
+def test_decays_fall_from_their_first_value_to_their_last(name: str, high: float, low: float, steps: int) -> None:
     high, low = max(high, low), min(high, low)
     rates = along(DECAYS[name](high, steps, low), steps)
     ulp = 4 * float(np.spacing(np.float32(high)))
@@ -65,12 +63,8 @@ def test_warmup_is_continuous(peak: float, start: float, steps: int, shape: str)
 
 
 @laws
-@given(
-    period=st.integers(1, 10**6), cycle=st.integers(0, 12), multiplier=st.sampled_from([1.0, 1.5, 2.0, 3.0])
-)
-def test_every_restart_is_at_the_peak_and_the_step_before_is_not(
-    period: int, cycle: int, multiplier: float
-) -> None:
+@given(period=st.integers(1, 10**6), cycle=st.integers(0, 12), multiplier=st.sampled_from([1.0, 1.5, 2.0, 3.0]))
+def test_every_restart_is_at_the_peak_and_the_step_before_is_not(period: int, cycle: int, multiplier: float) -> None:
     from fractions import Fraction
 
     schedule = s.cosine_restarts(1.0, period, period_multiplier=multiplier, peak_multiplier=0.5)
@@ -95,9 +89,7 @@ def test_restarts_at_large_steps(multiplier: float) -> None:
     while start + size < 2**31:
         start, size = start + size, size * multiplier
     step = int(start)
-    rates = s.cosine_restarts(1.0, period, period_multiplier=multiplier)(
-        jnp.array([step - 1, step, step + 1])
-    )
+    rates = s.cosine_restarts(1.0, period, period_multiplier=multiplier)(jnp.array([step - 1, step, step + 1]))
     assert rates[1] == 1.0
     assert rates[0] < 1e-10
     assert rates[2] > 0.999

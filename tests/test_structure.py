@@ -72,8 +72,7 @@ def violations(modules: dict[str, set[str]]) -> list[str]:
         f"{name} imports {other}"
         for name, others in modules.items()
         for other in others
-        if other in level
-        and (level[other] > level[name] or (level[other] == level[name] and name in modules[other]))
+        if other in level and (level[other] > level[name] or (level[other] == level[name] and name in modules[other]))
     ]
 
 
@@ -92,7 +91,8 @@ def test_the_guard_of_layers_can_fail() -> None:
 
 @pytest.mark.parametrize("statement", ["import jaxlr", "import jaxlr.sweeps, jaxlr.tasks, jaxlr.schedules"])
 def test_import_loads_nothing_heavy(statement: str) -> None:
-    code = f"{statement}\nimport sys\nprint([m for m in ('matplotlib', 'sklearn', 'pandas', 'xarray') if m in sys.modules])"
+    heavy = ("matplotlib", "sklearn", "pandas", "xarray")
+    code = f"{statement}\nimport sys\nprint([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -343,7 +343,9 @@ def test_auto_takes_a_block_that_fits_the_memory(run, monkeypatch) -> None:
     smallest = sweep(run, grid(learning_rate=RATES, momentum=0.9), seeds=4, devices=1)
     assert smallest.attrs["chunk"] == "1 settings x 1 seeds on each of 1 devices"
     limit = 10**12
-    assert sweep(run, grid(learning_rate=RATES, momentum=0.9), seeds=4, devices=1).attrs["chunk"].startswith("4 settings")
+    assert (
+        sweep(run, grid(learning_rate=RATES, momentum=0.9), seeds=4, devices=1).attrs["chunk"].startswith("4 settings")
+    )
 
 
 @pytest.mark.parametrize("keep", ["last", "best"])
@@ -373,9 +375,17 @@ def nothing(key: jax.Array, lr: Any) -> dict[str, Any]:
         ({"devices": 99}, ValueError, "devices must be at most the 8 local devices, got 99"),
         ({"devices": []}, ValueError, "at least one device"),
         ({"segment": 0}, ValueError, "segment must be an integer of at least 1"),
-        ({"run": lambda key, lr: {"loss": jnp.ones((2, 2))}}, ValueError, r"loss must be a scalar or an array \[steps\]"),
+        (
+            {"run": lambda key, lr: {"loss": jnp.ones((2, 2))}},
+            ValueError,
+            r"loss must be a scalar or an array \[steps\]",
+        ),
         ({"run": lambda key, lr: lr}, TypeError, "must return a dictionary of arrays"),
-        ({"run": lambda key, width: {"loss": jnp.ones(width)}, "space": grid(width=[1, 2])}, TypeError, "must be static"),
+        (
+            {"run": lambda key, width: {"loss": jnp.ones(width)}, "space": grid(width=[1, 2])},
+            TypeError,
+            "must be static",
+        ),
         ({"run": lambda key, rate: {"loss": rate}}, TypeError, "run must take a key and the hyperparameters lr"),
         ({"keep": "first"}, ValueError, "keep must be one of last, best; got 'first'"),
         ({"keep": "last"}, ValueError, "keep must be left out for a training function"),

@@ -60,9 +60,7 @@ def by_hand(task: tasks.Task, transformation: Any, order: np.ndarray, batch_size
 def test_an_epoch_is_the_plain_loop(norm: bool, batch_size: int) -> None:
     order = np.random.default_rng(1).permutation(50)
     task = small(norm)
-    run = experiment(
-        task, optax.sgd, epochs=1, batch_size=batch_size, order=lambda key, epoch: jnp.asarray(order)
-    )
+    run = experiment(task, optax.sgd, epochs=1, batch_size=batch_size, order=lambda key, epoch: jnp.asarray(order))
     hp = {"learning_rate": 0.05}
     carry, metrics = jax.jit(lambda: run.epoch(run.init(KEY, hp), KEY, hp))()
     expected = by_hand(task, optax.sgd(0.05), order, batch_size)
@@ -223,7 +221,12 @@ def test_a_plateau_watches_any_metric() -> None:
 @pytest.mark.parametrize(
     ("build", "hp", "error", "message"),
     [
-        (lambda t: experiment(t, optax.sgd, epochs=0), {}, ValueError, "epochs must be an integer of at least 1, got 0"),
+        (
+            lambda t: experiment(t, optax.sgd, epochs=0),
+            {},
+            ValueError,
+            "epochs must be an integer of at least 1, got 0",
+        ),
         (lambda t: experiment(t, optax.sgd, epochs=2.0), {}, TypeError, "epochs must be an integer"),
         (lambda t: experiment(t, optax.sgd, epochs=1, batch_size=0), {}, ValueError, "batch_size must be"),
         (lambda t: experiment(t, optax.sgd(0.1), epochs=1), {}, TypeError, "optimizer must be a function"),
@@ -241,7 +244,12 @@ def test_a_plateau_watches_any_metric() -> None:
         ),
         (lambda t: experiment(t, optax.sgd, epochs=1), {"learning_rate": 0.1, "lr": 1}, ValueError, "got 'lr'"),
         (lambda t: experiment(t, optax.sgd, epochs=1), {"momentum": 0.1}, ValueError, "must have learning_rate"),
-        (lambda t: experiment(t, optax.sgd, epochs=1), {"learning_rate": -0.1}, ValueError, "learning_rate must be pos"),
+        (
+            lambda t: experiment(t, optax.sgd, epochs=1),
+            {"learning_rate": -0.1},
+            ValueError,
+            "learning_rate must be pos",
+        ),
         (
             lambda t: experiment(t, optax.sgd, schedule=schedules.time_decay, epochs=1),
             {"learning_rate": 0.1, "init_value": 0.1, "decay": 0.1},
@@ -265,7 +273,9 @@ def test_bad_input_is_found_without_training(build: Any, hp: dict, error: type[E
 
 def test_an_unknown_monitor_is_named() -> None:
     run = experiment(small(), optax.sgd, plateau=reduce_on_plateau(), monitor="f1", epochs=1)
-    with pytest.raises(ValueError, match="monitor must be one of accuracy, loss, rate, val_accuracy, val_loss; got 'f1'"):
+    with pytest.raises(
+        ValueError, match="monitor must be one of accuracy, loss, rate, val_accuracy, val_loss; got 'f1'"
+    ):
         run.epoch(run.init(KEY, {"learning_rate": 0.1}), KEY, {"learning_rate": 0.1})
 
 
@@ -284,7 +294,9 @@ def test_more_can_be_recorded(norm: bool) -> None:
     assert ds["initial_loss"].dims == ds["initial_val_accuracy"].dims == ("learning_rate", "seed")
     np.testing.assert_array_equal(ds["initial_loss"].isel(learning_rate=0), ds["initial_loss"].isel(learning_rate=1))
     if not norm:
-        np.testing.assert_allclose(ds["initial_loss"].isel(learning_rate=1), ds["loss"].isel(learning_rate=1, epoch=0), rtol=1e-4)
+        np.testing.assert_allclose(
+            ds["initial_loss"].isel(learning_rate=1), ds["loss"].isel(learning_rate=1, epoch=0), rtol=1e-4
+        )
     # Plain gradient descent: the update is rate times gradient.
     rate = ds["learning_rate"]
     params = jax.vmap(lambda s: task.init(jax.random.fold_in(jax.random.fold_in(KEY, s), 0)))(jnp.arange(2))

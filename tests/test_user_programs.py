@@ -108,9 +108,7 @@ def test_nnx_program_trains_reports_its_rate_and_resumes(digits):
     half = EPOCHS // 2
     first, first_optimizer = nnx_program(0)
     before = nnx_train(first, first_optimizer, digits, range(half))
-    saved = jax.tree.map(
-        np.asarray, (nnx.to_pure_dict(nnx.state(first)), nnx.to_pure_dict(nnx.state(first_optimizer)))
-    )
+    saved = jax.tree.map(np.asarray, (nnx.to_pure_dict(nnx.state(first)), nnx.to_pure_dict(nnx.state(first_optimizer))))
     second, second_optimizer = nnx_program(1)
     for module, values in zip((second, second_optimizer), saved, strict=True):
         state = nnx.state(module)
@@ -118,9 +116,7 @@ def test_nnx_program_trains_reports_its_rate_and_resumes(digits):
         nnx.update(module, state)
     after = nnx_train(second, second_optimizer, digits, range(half, EPOCHS))
     assert before + after == rates
-    jax.tree.map(
-        np.testing.assert_array_equal, nnx.to_pure_dict(nnx.state(second)), nnx.to_pure_dict(nnx.state(model))
-    )
+    jax.tree.map(np.testing.assert_array_equal, nnx.to_pure_dict(nnx.state(second)), nnx.to_pure_dict(nnx.state(model)))
 
 
 def test_nnx_rate_is_set_between_epochs(digits):

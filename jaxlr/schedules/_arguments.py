@@ -66,9 +66,7 @@ def count(name: str, value: Any) -> Any:
 def period(name: str, value: Any) -> Any:
     """A length in steps that need not be whole: an int32 leaf if it is, else a float leaf."""
     known = not isinstance(value, jax.Array)
-    whole = (
-        float(value).is_integer() if known and np.ndim(value) == 0 else not known and value.dtype.kind in "iu"
-    )
+    whole = float(value).is_integer() if known and np.ndim(value) == 0 else not known and value.dtype.kind in "iu"
     return count(name, value) if whole else number(name, value, _checks.non_negative)
 
 

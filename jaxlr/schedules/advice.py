@@ -80,9 +80,7 @@ def _valid(rates: np.ndarray) -> Advice:
     negative = np.flatnonzero(rates < 0)
     if negative.size:
         first = int(negative[0])
-        return Advice(
-            "valid", False, f"is negative at {negative.size} steps, first {rates[first]:.3g} at step {first}"
-        )
+        return Advice("valid", False, f"is negative at {negative.size} steps, first {rates[first]:.3g} at step {first}")
     if not rates.any():
         return Advice("valid", False, "is zero throughout; nothing would be learnt")
     return Advice("valid", True, f"stays between {rates.min():.3g} and {rates.max():.3g}")
@@ -102,9 +100,7 @@ def _start(rates: np.ndarray) -> Advice:
 def _fine_tuning(rates: np.ndarray) -> Advice:
     highest = rates.max()
     ok = bool(highest <= _FINE_TUNING * (1 + 1e-6))
-    return Advice(
-        "fine-tuning", ok, f"goes up to {highest:.3g}; for fine-tuning at most {_FINE_TUNING:g} is usual"
-    )
+    return Advice("fine-tuning", ok, f"goes up to {highest:.3g}; for fine-tuning at most {_FINE_TUNING:g} is usual")
 
 
 def _end(rates: np.ndarray) -> Advice:
@@ -135,9 +131,7 @@ def _warmup(rates: np.ndarray) -> Advice:
         return Advice("warm-up", True, "has no warm-up")
     part = peak / rates.size
     ok = part <= _WARMUP_PART
-    return Advice(
-        "warm-up", ok, f"rises for {peak} steps, {part:.0%} of the run; {_WARMUP_PART:.0%} is usually enough"
-    )
+    return Advice("warm-up", ok, f"rises for {peak} steps, {part:.0%} of the run; {_WARMUP_PART:.0%} is usually enough")
 
 
 def _jumps(rates: np.ndarray) -> Advice:
@@ -157,6 +151,4 @@ def _jumps(rates: np.ndarray) -> Advice:
 def _zeros(rates: np.ndarray) -> Advice:
     count = int((rates == 0).sum())
     part = count / rates.size
-    return Advice(
-        "zeros", count <= 1 or part <= _WASTED_PART, f"is zero at {count} steps, {part:.0%} of the run"
-    )
+    return Advice("zeros", count <= 1 or part <= _WASTED_PART, f"is zero at {count} steps, {part:.0%} of the run")

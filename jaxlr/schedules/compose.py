@@ -65,9 +65,7 @@ def warmup(schedule: Schedule, steps: Count, init_value: Number = 0.0, *, shape:
     )
 
 
-def _warmup(
-    schedule: Schedule, step: jax.Array, *, steps: Count, init_value: Number, shape: Partial
-) -> jax.Array:
+def _warmup(schedule: Schedule, step: jax.Array, *, steps: Count, init_value: Number, shape: Partial) -> jax.Array:
     step, steps = as_step(step), as_count(steps)
     fall_backwards = shape(reverse(progress(step, steps)))
     first = value_at(schedule, jnp.zeros_like(step))
@@ -162,9 +160,7 @@ def join(schedules: Sequence[Schedule], boundaries: Sequence[Count] | jax.Array)
     parts = as_schedules("schedules", schedules)
     steps = count("boundaries", boundaries)
     if steps.shape != (len(parts) - 1,):
-        raise ValueError(
-            f"boundaries must hold one step less than {len(parts)} schedules, got {boundaries!r}"
-        )
+        raise ValueError(f"boundaries must hold one step less than {len(parts)} schedules, got {boundaries!r}")
     if not isinstance(steps, jax.Array) and (np.diff(steps) < 0).any():
         raise ValueError(f"boundaries must not fall, got {boundaries!r}")
     return Partial(_join, parts, boundaries=steps)
@@ -232,9 +228,7 @@ def scale(schedule: Schedule, factor: Number) -> Partial:
         >>> float(scale(linear(1.0, 10), 0.5)(5))
         0.25
     """
-    return Partial(
-        _scale, as_schedule("schedule", schedule), factor=number("factor", factor, _checks.non_negative)
-    )
+    return Partial(_scale, as_schedule("schedule", schedule), factor=number("factor", factor, _checks.non_negative))
 
 
 def _scale(schedule: Schedule, step: jax.Array, *, factor: Number) -> jax.Array:
@@ -267,9 +261,7 @@ def clamp(schedule: Schedule, min_value: Number = 0.0, max_value: Number | None 
         _clamp,
         as_schedule("schedule", schedule),
         min_value=number("min_value", min_value, _checks.non_negative),
-        max_value=np.asarray(np.inf)
-        if max_value is None
-        else number("max_value", max_value, _checks.non_negative),
+        max_value=np.asarray(np.inf) if max_value is None else number("max_value", max_value, _checks.non_negative),
     )
 
 
@@ -332,9 +324,7 @@ def stretch(schedule: Schedule, factor: Number) -> Partial:
         >>> float(stretch(linear(1.0, 10), 3)(17))
         0.5
     """
-    return Partial(
-        _stretch, as_schedule("schedule", schedule), factor=number("factor", factor, _checks.positive)
-    )
+    return Partial(_stretch, as_schedule("schedule", schedule), factor=number("factor", factor, _checks.positive))
 
 
 def _stretch(schedule: Schedule, step: jax.Array, *, factor: Number) -> jax.Array:

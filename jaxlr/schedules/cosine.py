@@ -13,9 +13,7 @@ from ._progress import Progress, blend, progress, reverse, to_power
 from ._twofloat import TwoFloat
 
 
-def cosine_decay(
-    init_value: Number, decay_steps: Count, end_value: Number = 0.0, power: Number = 1.0
-) -> Partial:
+def cosine_decay(init_value: Number, decay_steps: Count, end_value: Number = 0.0, power: Number = 1.0) -> Partial:
     """Half a cosine wave, then its end value.
 
     `lr(t) = end_value + (init_value - end_value) * ((1 + cos(pi * min(t / decay_steps, 1))) / 2)^power`
@@ -85,9 +83,7 @@ def cosine_annealing(init_value: Number, decay_steps: Count, end_value: Number =
     )
 
 
-def _cosine_annealing(
-    step: jax.Array, *, init_value: Number, decay_steps: Count, end_value: Number
-) -> jax.Array:
+def _cosine_annealing(step: jax.Array, *, init_value: Number, decay_steps: Count, end_value: Number) -> jax.Array:
     step, decay_steps = as_step(step), as_count(decay_steps)
     whole = jnp.maximum(decay_steps, 1)
     falling = progress(step % whole, decay_steps)
@@ -133,9 +129,7 @@ def _wave_height(phase: TwoFloat) -> Progress:
     return Progress(jnp.sin(jnp.pi * from_top) ** 2, jnp.sin(jnp.pi * from_bottom) ** 2)
 
 
-def cosine_cycles(
-    init_value: Number, decay_steps: Count, num_cycles: Number = 0.5, end_value: Number = 0.0
-) -> Partial:
+def cosine_cycles(init_value: Number, decay_steps: Count, num_cycles: Number = 0.5, end_value: Number = 0.0) -> Partial:
     """So many waves of a cosine in `decay_steps`, which go on after them.
 
     `lr(t) = end_value + (init_value - end_value) * (1 + cos(2 * pi * num_cycles * t / decay_steps)) / 2`
@@ -222,9 +216,7 @@ def _cosine_hard_restarts(
     return jnp.where(step < decay_steps, blend(as_float(init_value), end_value, wave), end_value)
 
 
-def flat_cosine(
-    init_value: Number, flat_steps: Count, decay_steps: Count, end_value: Number = 0.0
-) -> Partial:
+def flat_cosine(init_value: Number, flat_steps: Count, decay_steps: Count, end_value: Number = 0.0) -> Partial:
     """Flat, then half a cosine wave.
 
     `lr(t) = init_value` for `t < flat_steps`, then `cosine_decay(init_value, decay_steps, end_value)`.

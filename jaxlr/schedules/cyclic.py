@@ -47,9 +47,7 @@ def _triangular_arguments(
     }
 
 
-def triangular(
-    init_value: Number, peak_value: Number, up_steps: Count, down_steps: Count | None = None
-) -> Partial:
+def triangular(init_value: Number, peak_value: Number, up_steps: Count, down_steps: Count | None = None) -> Partial:
     """Straight up and straight down, again and again.
 
     `lr(t) = init_value + (peak_value - init_value) * (1 - x)`,
@@ -89,9 +87,7 @@ def _triangular(
     return blend(as_float(peak_value), as_float(init_value), triangle)
 
 
-def triangular2(
-    init_value: Number, peak_value: Number, up_steps: Count, down_steps: Count | None = None
-) -> Partial:
+def triangular2(init_value: Number, peak_value: Number, up_steps: Count, down_steps: Count | None = None) -> Partial:
     """Triangles of which each is half as high as the one before.
 
     `lr(t) = init_value + (peak_value - init_value) * (1 - x) / 2^i`,

@@ -97,9 +97,7 @@ def _exponential_decay(
     return jnp.where(decay_rate < 1, jnp.maximum(rate, end_value), jnp.minimum(rate, end_value))
 
 
-def natural_exp_decay(
-    init_value: Number, decay_steps: Number, decay_rate: Number, staircase: Flag = False
-) -> Partial:
+def natural_exp_decay(init_value: Number, decay_steps: Number, decay_rate: Number, staircase: Flag = False) -> Partial:
     """Exponential decay with the rate in the exponent.
 
     `lr(t) = init_value * exp(-decay_rate * t / decay_steps)`, with `staircase` `floor(t / decay_steps)`.

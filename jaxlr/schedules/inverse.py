@@ -27,9 +27,7 @@ from ._arguments import (
 from ._progress import periods, progress
 
 
-def inverse_time_decay(
-    init_value: Number, decay_steps: Number, decay_rate: Number, staircase: Flag = False
-) -> Partial:
+def inverse_time_decay(init_value: Number, decay_steps: Number, decay_rate: Number, staircase: Flag = False) -> Partial:
     """Decay with one over the time.
 
     `lr(t) = init_value / (1 + decay_rate * t / decay_steps)`, with `staircase` `floor(t / decay_steps)`.

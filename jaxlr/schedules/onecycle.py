@@ -40,9 +40,7 @@ def _one_cycle_values(
         length = TwoFloat(jnp.where(empty, 1, length.hi), jnp.where(empty, 0, length.lo))
         done = _twofloat.divide(_twofloat.subtract(now, begin), length).hi
         left = _twofloat.divide(_twofloat.subtract(stop, now), length).hi
-        return shape(
-            Progress(jnp.where(empty, 1, jnp.clip(done, 0, 1)), jnp.where(empty, 0, jnp.clip(left, 0, 1)))
-        )
+        return shape(Progress(jnp.where(empty, 1, jnp.clip(done, 0, 1)), jnp.where(empty, 0, jnp.clip(left, 0, 1))))
 
     zero = _twofloat.from_float(jnp.zeros((), dtype))
     rising = blend(first, peak, phase(zero, up))

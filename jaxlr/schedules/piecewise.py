@@ -59,17 +59,11 @@ def piecewise_constant(
     """
     steps, rates = _boundaries(boundaries), number("values", values, _checks.non_negative)
     if rates.shape != (steps.shape[0] + 1,):
-        raise ValueError(
-            f"values must hold one rate more than the {steps.shape[0]} boundaries, got {values!r}"
-        )
-    return Partial(
-        _piecewise_constant, boundaries=steps, values=rates, at_boundary=flag("at_boundary", at_boundary)
-    )
+        raise ValueError(f"values must hold one rate more than the {steps.shape[0]} boundaries, got {values!r}")
+    return Partial(_piecewise_constant, boundaries=steps, values=rates, at_boundary=flag("at_boundary", at_boundary))
 
 
-def _piecewise_constant(
-    step: jax.Array, *, boundaries: Count, values: Number, at_boundary: Flag
-) -> jax.Array:
+def _piecewise_constant(step: jax.Array, *, boundaries: Count, values: Number, at_boundary: Flag) -> jax.Array:
     index = _passed(as_step(step), as_count(boundaries), at_boundary).sum(-1)
     return as_float(values)[index]
 
@@ -106,9 +100,7 @@ def multistep(
     """
     steps, rates = _boundaries(boundaries), number("decay_rate", decay_rate, _checks.non_negative)
     if rates.ndim and rates.shape != steps.shape:
-        raise ValueError(
-            f"decay_rate must hold one factor for each of {steps.shape[0]} steps, got {decay_rate!r}"
-        )
+        raise ValueError(f"decay_rate must hold one factor for each of {steps.shape[0]} steps, got {decay_rate!r}")
     return Partial(
         _multistep,
         init_value=number("init_value", init_value, _checks.non_negative),
@@ -162,9 +154,7 @@ def piecewise_interpolate(
     """
     steps, factors = _boundaries(boundaries), number("scales", scales, _checks.non_negative)
     if factors.shape != steps.shape:
-        raise ValueError(
-            f"scales must hold one factor for each of {steps.shape[0]} boundaries, got {scales!r}"
-        )
+        raise ValueError(f"scales must hold one factor for each of {steps.shape[0]} boundaries, got {scales!r}")
     return Partial(
         _piecewise_interpolate,
         init_value=number("init_value", init_value, _checks.non_negative),

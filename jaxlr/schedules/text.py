@@ -41,9 +41,7 @@ def _public(module: ModuleType) -> dict[str, Callable[..., Partial]]:
 
 
 # `per_epoch` is `stretch` in text: it takes any function, and would run it as often as a text says.
-_FACTORIES = {
-    name: f for module in _MODULES for name, f in _public(module).items() if f is not compose.per_epoch
-}
+_FACTORIES = {name: f for module in _MODULES for name, f in _public(module).items() if f is not compose.per_epoch}
 # A factory `linear` makes the formula `_linear` of its module; those without one are made of others.
 _FORMULAS = {
     getattr(module, f"_{name}"): factory
@@ -100,9 +98,7 @@ def _read(node: ast.expr, depth: int) -> Any:
             return [_read(item, depth + 1) for item in items]
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
             return _call(name, args, keywords, depth)
-    raise ValueError(
-        f"text must hold only schedules, numbers, strings and lists, got {ast.unparse(node)[:80]!r}"
-    )
+    raise ValueError(f"text must hold only schedules, numbers, strings and lists, got {ast.unparse(node)[:80]!r}")
 
 
 def _call(name: str, args: list[ast.expr], keywords: list[ast.keyword], depth: int) -> Partial:
