@@ -64,7 +64,7 @@ def count(name: str, value: Any, *, minimum: int = 1) -> None:
     """`value` is one Python or NumPy integer, at least `minimum`: a size that shapes a program."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer of at least {minimum}, got {value!r}")
-    _require(value >= minimum, name, f"an integer of at least {minimum}", value)
+    _require(bool(value >= minimum), name, f"an integer of at least {minimum}", value)
 
 
 def one_of(name: str, value: Any, options: Sequence[str]) -> None:

@@ -90,7 +90,7 @@ def _takes_key(factory: Callable[..., Any]) -> bool:
 
 def _linen(module: linen.Module, x: jax.Array) -> Model:
     accepted = inspect.signature(module.__call__).parameters
-    modes = {name: value for name, value in _EVALUATING.items() if name in accepted}
+    modes: dict[str, Any] = {name: value for name, value in _EVALUATING.items() if name in accepted}
 
     def variables(key: jax.Array) -> dict[str, PyTree]:
         streams = {"params": key, "dropout": jax.random.fold_in(key, 1)}
@@ -104,8 +104,9 @@ def _linen(module: linen.Module, x: jax.Array) -> Model:
 
     def apply(params: PyTree, state: PyTree, x: jax.Array, key: jax.Array | None) -> tuple[jax.Array, PyTree]:
         if key is None:
-            return module.apply({"params": params, **state}, x, **modes), state
-        flags = {name: not value for name, value in modes.items()}
+            outputs: Any = module.apply({"params": params, **state}, x, **modes)
+            return outputs, state
+        flags: dict[str, Any] = {name: not value for name, value in modes.items()}
         outputs, new = module.apply({"params": params, **state}, x, **flags, rngs={"dropout": key}, mutable=list(state))
         return outputs, {**state, **new}
 
@@ -125,10 +126,11 @@ def _nnx(factory: Callable[..., Any]) -> Model:
 
     def parts(built: Any) -> tuple[PyTree, PyTree]:
         # Pure arrays: a Variable remembers the trace that made it and cannot be written in another.
-        _, params, state = nnx.split(built, nnx.Param, ...)
+        split: Any = nnx.split(built, nnx.Param, ...)
+        _, params, state = split
         return nnx.to_pure_dict(params), nnx.to_pure_dict(state)
 
-    graph = nnx.split(nnx.eval_shape(lambda: build(jax.random.key(0))), nnx.Param, ...)[0]
+    graph, *_ = nnx.split(nnx.eval_shape(lambda: build(jax.random.key(0))), nnx.Param, ...)
 
     def init(key: jax.Array) -> PyTree:
         return parts(build(key))[0]

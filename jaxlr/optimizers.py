@@ -27,7 +27,7 @@ Number = float | jax.Array
 class State(NamedTuple):
     """State of every optimizer here: `moments` is a tuple of pytrees shaped like the parameters."""
 
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # Optax's name, over the tuple's method
     learning_rate: jax.Array
     moments: tuple[Any, ...]
 

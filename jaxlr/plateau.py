@@ -86,7 +86,6 @@ class Plateau:
     trend: bool
     restore_best: bool
     stop: bool
-    stop: bool
     window: int
 
     def init(self, value: ArrayLike = 1.0) -> PlateauState:

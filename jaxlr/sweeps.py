@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import operator
 import time
 import warnings
 from collections import deque
@@ -208,7 +209,7 @@ def _corners(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for name, first in rows[0].items():
         if isinstance(first, (int, float)):
             for choose in (min, max):
-                row = choose(rows, key=lambda row, name=name: row[name])
+                row = choose(rows, key=operator.itemgetter(name))
                 if row not in corners:
                     corners.append(row)
     return corners

@@ -142,7 +142,8 @@ def regression(module: Any, x: Any, y: Any, x_test: Any = None, y_test: Any = No
     data = _data(x, y, x_test, y_test, _float_array)
     if not isinstance(module, mlp.MLP):
         return _task(module, _squared_error, data)
-    data = _transposed(data._replace(**{name: _columns(getattr(data, name)) for name in ("y", "y_test")}))
+    y_test = None if data.y_test is None else _columns(data.y_test)
+    data = _transposed(data._replace(y=_columns(data.y), y_test=y_test))
     if module.outputs is None:
         module = module.clone(outputs=data.y.shape[0])
     return _task(module, _feature_major_squared_error, data, axis=-1)
@@ -197,8 +198,16 @@ def _task(module: Any, objective: Objective, data: _Data, axis: int = 0) -> Task
         means = {name: (values * weight).sum() / total for name, values in metrics.items()}
         return (losses * weight).sum() / total, means, state
 
-    arrays = (None if array is None else jnp.asarray(array) for array in data)
-    return Task(built.init, loss, *arrays, axis=axis, init_state=built.init_state)
+    return Task(
+        built.init,
+        loss,
+        jnp.asarray(data.x),
+        jnp.asarray(data.y),
+        None if data.x_test is None else jnp.asarray(data.x_test),
+        None if data.y_test is None else jnp.asarray(data.y_test),
+        axis,
+        built.init_state,
+    )
 
 
 def _check_fit(built: models.Model, objective: Objective, one: np.ndarray, data: _Data, axis: int) -> None:
@@ -252,17 +261,23 @@ def _data(x: Any, y: Any, x_test: Any, y_test: Any, target: Callable[[str, Any],
     """The four arrays, checked: finite, as many targets as inputs, test examples of the same shape as train."""
     if (x_test is None) != (y_test is None):
         raise ValueError("x_test and y_test must be given together, got only one of them")
-    train = _any_array("x", x), target("y", y)
-    test = (None, None) if x_test is None else (_any_array("x_test", x_test), target("y_test", y_test))
-    for suffix, (inputs, targets) in (("", train), ("_test", test)):
-        if inputs is not None and len(inputs) != len(targets):
-            raise ValueError(f"x{suffix} and y{suffix} must be of one length, got {len(inputs)} and {len(targets)}")
+    train = _pair("", x, y, target)
+    if x_test is None:
+        return _Data(*train, None, None)
+    test = _pair("_test", x_test, y_test, target)
     for name, first, second in zip("xy", train, test, strict=True):
-        if second is not None and first.shape[1:] != second.shape[1:]:
+        if first.shape[1:] != second.shape[1:]:
             raise ValueError(
                 f"{name}_test must have examples of the shape of {name}'s, {first.shape[1:]}; got {second.shape[1:]}"
             )
     return _Data(*train, *test)
+
+
+def _pair(suffix: str, x: Any, y: Any, target: Callable[[str, Any], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    inputs, targets = _any_array(f"x{suffix}", x), target(f"y{suffix}", y)
+    if len(inputs) != len(targets):
+        raise ValueError(f"x{suffix} and y{suffix} must be of one length, got {len(inputs)} and {len(targets)}")
+    return inputs, targets
 
 
 def _any_array(name: str, value: Any) -> np.ndarray:
@@ -293,12 +308,21 @@ def _label_array(name: str, value: Any) -> np.ndarray:
     return labels.astype(np.int32)
 
 
-def _columns(targets: np.ndarray | None) -> np.ndarray | None:
-    return targets[:, None] if targets is not None and targets.ndim == 1 else targets
+def _columns(targets: np.ndarray) -> np.ndarray:
+    return targets[:, None] if targets.ndim == 1 else targets
 
 
 def _transposed(data: _Data) -> _Data:
     """Feature-major: the examples' axis last."""
     if data.x.ndim != 2:
         raise ValueError(f"x must be [N, features] for an mlp.MLP, got the shape {data.x.shape}")
-    return _Data(*(None if array is None else np.ascontiguousarray(array.T) for array in data))
+
+    def turned(array: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(array.T)
+
+    return _Data(
+        turned(data.x),
+        turned(data.y),
+        None if data.x_test is None else turned(data.x_test),
+        None if data.y_test is None else turned(data.y_test),
+    )

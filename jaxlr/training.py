@@ -292,7 +292,8 @@ def _train(
 
 
 def _gather(task: Task, positions: jax.Array) -> tuple[jax.Array, jax.Array]:
-    return tuple(jnp.take(array, positions, axis=task.axis, mode="clip") for array in (task.x, task.y))
+    x, y = (jnp.take(array, positions, axis=task.axis, mode="clip") for array in (task.x, task.y))
+    return x, y
 
 
 def _batches(task: Task, permutation: jax.Array, batch_size: int, count: int) -> tuple[jax.Array, ...]:
