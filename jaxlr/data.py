@@ -105,9 +105,7 @@ def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
     named = pd.to_numeric(first.iloc[0], errors="coerce").isna().all()
     table = read(0 if named else None)
     if table.shape[1] < 2 or table.empty:
-        raise ValueError(
-            f"{path} must have rows of features and a target, got a table of the shape {table.shape}"
-        )
+        raise ValueError(f"{path} must have rows of features and a target, got a table of the shape {table.shape}")
     targets = [column for column in table.columns if str(column).strip().lower() in _TARGETS]
     target = targets[0] if targets else table.columns[-1]
     gaps = table.isna().sum()
@@ -158,9 +156,7 @@ def _prepared(
     else:
         x_test, y_test = _checked(source, "_test", x_test, y_test)
         if x.shape[1] != x_test.shape[1]:
-            raise ValueError(
-                f"{source} must have as many features to test, {x.shape[1]}; got {x_test.shape[1]}"
-            )
+            raise ValueError(f"{source} must have as many features to test, {x.shape[1]}; got {x_test.shape[1]}")
         if (y.dtype.kind == "U") != (y_test.dtype.kind == "U"):
             raise ValueError(f"{source} must have y and y_test of one type, got {y.dtype} and {y_test.dtype}")
     mean, scale = _location(x)
@@ -176,9 +172,7 @@ def _prepared(
 def _checked(source: str, suffix: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Inputs as rows of numbers, and as many targets: numbers or text, all finite."""
     if x.ndim < 2 or y.ndim != 1 or len(x) != len(y) or x.size == 0:
-        raise ValueError(
-            f"{source} must have x{suffix} [N, ...] and y{suffix} [N], got {x.shape} and {y.shape}"
-        )
+        raise ValueError(f"{source} must have x{suffix} [N, ...] and y{suffix} [N], got {x.shape} and {y.shape}")
     if x.dtype.kind not in "fiub" or y.dtype.kind not in "fiubU":
         raise ValueError(f"{source} must hold numbers, got x{suffix} of {x.dtype} and y{suffix} of {y.dtype}")
     for name, values in ((f"x{suffix}", x), (f"y{suffix}", y)):
@@ -209,9 +203,7 @@ def _are_classes(source: str, classes: np.ndarray, rows: int) -> bool:
     repeated = 2 * len(classes) <= rows
     if classes.dtype.kind == "U":
         if not repeated:
-            raise ValueError(
-                f"{source} must have few classes, got {len(classes)} texts as targets of {rows} rows"
-            )
+            raise ValueError(f"{source} must have few classes, got {len(classes)} texts as targets of {rows} rows")
         return True
     whole = classes.dtype.kind in "iub" or bool((classes == np.round(classes)).all())
     return whole and repeated and len(classes) <= _MOST_CLASSES

@@ -57,9 +57,7 @@ def number(value: Any) -> str:
     return str(value)
 
 
-def _new(
-    rows: int, columns: int, width: float, height: float, *, sharex: bool = True
-) -> tuple[Figure, np.ndarray]:
+def _new(rows: int, columns: int, width: float, height: float, *, sharex: bool = True) -> tuple[Figure, np.ndarray]:
     figure = Figure(figsize=(width * columns, height * rows), dpi=130, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
     for ax in axes.flat:
@@ -140,9 +138,7 @@ def panels(
     figure.suptitle(f"{title} ({seeds})" if title else seeds, fontsize=10)
     if len(metrics) > 1:
         handles, names = axes.flat[0].get_legend_handles_labels()
-        figure.legend(
-            handles, names, loc="outside lower center", ncols=len(metrics), fontsize=9, frameon=False
-        )
+        figure.legend(handles, names, loc="outside lower center", ncols=len(metrics), fontsize=9, frameon=False)
     return figure
 
 
@@ -230,9 +226,7 @@ def _final_line(ax: Axes, x: np.ndarray, values: np.ndarray, look: tuple[int, st
     i, style, name = look
     color, mean = COLORS[i % len(COLORS)], values.mean(axis=1)
     low, high = values.min(axis=1), values.max(axis=1)
-    ax.plot(
-        x, mean, marker="o", linestyle=style, markersize=3.5, color=color, linewidth=1.3, label=name or None
-    )
+    ax.plot(x, mean, marker="o", linestyle=style, markersize=3.5, color=color, linewidth=1.3, label=name or None)
     if style and values.shape[1] > 1:
         ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
     elif values.shape[1] > 1:
@@ -324,9 +318,7 @@ def scatter(x: np.ndarray, labels: np.ndarray, *, title: str = "") -> Figure:
     for i, label in enumerate(np.unique(labels)):
         chosen = labels == label
         color, marker = COLORS[i % len(COLORS)], markers[i % len(markers)]
-        ax.scatter(
-            *x[chosen].T, s=14, color=color, marker=marker, alpha=0.7, linewidths=0, label=f"class {label}"
-        )
+        ax.scatter(*x[chosen].T, s=14, color=color, marker=marker, alpha=0.7, linewidths=0, label=f"class {label}")
     ax.set(xlabel="first feature", ylabel="second feature", title=title)
     ax.legend(fontsize=8, frameon=False)
     return figure

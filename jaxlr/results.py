@@ -74,20 +74,15 @@ def label(
 
     loss = arrays.get("loss")
     status, diverged_at = _status(loss, finished, arrays.get("stopped"))
-    kept = {
-        name: _shown(name, values, loss, diverged_at) for name, values in arrays.items() if name != "stopped"
-    }
+    kept = {name: _shown(name, values, loss, diverged_at) for name, values in arrays.items() if name != "stopped"}
     note = {}
     if "rate" in arrays and np.isnan(arrays["rate"][finished]).all():
         note["rate_note"] = (
-            "unknown: the optimizer neither takes `learning_rate` nor holds it in its state nor comes with a "
-            "schedule"
+            "unknown: the optimizer neither takes `learning_rate` nor holds it in its state nor comes with a schedule"
         )
     for name in kept:
         if name in space.names:
-            raise ValueError(
-                f"{name!r} must not be a hyperparameter and a metric of the training at once; rename it"
-            )
+            raise ValueError(f"{name!r} must not be a hyperparameter and a metric of the training at once; rename it")
     dims = space.dims
 
     def variable(name: str, values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
@@ -106,9 +101,7 @@ def label(
     return xr.Dataset(data, coords, {**_origin(), **attributes, **note})
 
 
-def _status(
-    loss: np.ndarray | None, finished: np.ndarray, stopped: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
+def _status(loss: np.ndarray | None, finished: np.ndarray, stopped: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """`status` and `diverged_at` from the losses `[settings, seeds, T]` or `[settings, seeds]`.
 
     `stopped [settings, seeds, T]` marks the epochs that a training which ended early did not compute.

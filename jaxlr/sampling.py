@@ -112,9 +112,7 @@ def sampled(n: int, *, key: jax.Array | None = None, method: str = "random", **a
         else:
             drawn[name] = values
     if not drawn:
-        raise ValueError(
-            f"sampled must have at least one distribution or list of choices, got {axes or 'no axes'}"
-        )
+        raise ValueError(f"sampled must have at least one distribution or list of choices, got {axes or 'no axes'}")
     points = _points(n, len(drawn), jax.random.key(0) if key is None else key, method)
     columns = {name: _column(source, points[:, i]) for i, (name, source) in enumerate(drawn.items())}
     return Space((Axis("setting", columns), *fixed), forced(axes))
@@ -198,7 +196,5 @@ def ladder(low: float, high: float) -> list[float]:
     # A bound that was computed may lie a rounding error beside its step.
     values = [step for step in steps if low * (1 - 1e-6) <= step <= high * (1 + 1e-6)]
     if not values:
-        raise ValueError(
-            f"low and high must have 1 or 3 times a power of ten between them, got {low} and {high}"
-        )
+        raise ValueError(f"low and high must have 1 or 3 times a power of ten between them, got {low} and {high}")
     return values

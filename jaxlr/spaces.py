@@ -106,9 +106,7 @@ class Space:
         _check_once(names)
         for name in names:
             if name in RESERVED:
-                raise ValueError(
-                    f"{name!r} is reserved for results and cannot be a hyperparameter; rename it"
-                )
+                raise ValueError(f"{name!r} is reserved for results and cannot be a hyperparameter; rename it")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -162,9 +160,7 @@ def _check_once(names: Sequence[str]) -> None:
 
 def _combined(a: Axis, b: Axis) -> Axis:
     """Every row of `a` with every row of `b`, the latter fastest: a result has one dimension `setting`."""
-    first = {
-        name: tuple(value for value in column for _ in range(b.size)) for name, column in a.columns.items()
-    }
+    first = {name: tuple(value for value in column for _ in range(b.size)) for name, column in a.columns.items()}
     return Axis("setting", first | {name: column * a.size for name, column in b.columns.items()})
 
 
@@ -342,9 +338,7 @@ def group(space: Space, static_names: frozenset[str] = frozenset()) -> list[Grou
     [({'name': 'sgd'}, 'float32', [0, 1]), ({'name': 'adam'}, 'float32', [2, 3])]
     """
     always = space.forced | static_names
-    kinds = {
-        name: _kind(column, name in always) for axis in space.axes for name, column in axis.columns.items()
-    }
+    kinds = {name: _kind(column, name in always) for axis in space.axes for name, column in axis.columns.items()}
     positions = np.unravel_index(np.arange(len(space)), [axis.size for axis in space.axes])
     return [_gathered(space, kinds, positions, rows) for rows in _alike(space, kinds, positions)]
 
@@ -354,18 +348,14 @@ def _alike(space: Space, kinds: Mapping[str, str], positions: Sequence[np.ndarra
     codes = np.zeros(len(space), int)
     for axis, at in zip(space.axes, positions, strict=True):
         numbers: dict[Hashable, int] = {}
-        own = np.array(
-            [numbers.setdefault(_signature(axis, i, kinds), len(numbers)) for i in range(axis.size)]
-        )
+        own = np.array([numbers.setdefault(_signature(axis, i, kinds), len(numbers)) for i in range(axis.size)])
         codes = np.unique(codes * len(numbers) + own[at], return_inverse=True)[1]
     order = np.argsort(codes, kind="stable")
     parts = np.split(order, np.flatnonzero(np.diff(codes[order])) + 1)
     return sorted(parts, key=lambda rows: int(rows[0]))
 
 
-def _gathered(
-    space: Space, kinds: Mapping[str, str], positions: Sequence[np.ndarray], rows: np.ndarray
-) -> Group:
+def _gathered(space: Space, kinds: Mapping[str, str], positions: Sequence[np.ndarray], rows: np.ndarray) -> Group:
     fixed: dict[str, Any] = {}
     traced: dict[str, Any] = {}
     for axis, at in zip(space.axes, positions, strict=True):
@@ -410,9 +400,7 @@ def _signature(axis: Axis, i: int, kinds: Mapping[str, str]) -> Hashable:
 
 def _stack(name: str, values: Sequence[Any], kind: str) -> Any:
     if kind == "pytree":
-        return jax.tree.map(
-            lambda *leaves: _narrow(name, np.stack([np.asarray(leaf) for leaf in leaves])), *values
-        )
+        return jax.tree.map(lambda *leaves: _narrow(name, np.stack([np.asarray(leaf) for leaf in leaves])), *values)
     return _narrow(name, np.array(values, float) if kind == "float" else np.array(values))
 
 

@@ -1,0 +1,46 @@
+"""Texts of options as values: lists and ranges of numbers, layer widths."""
+
+from __future__ import annotations
+
+__all__ = ["numbers", "widths"]
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """The values of an axis: `0.1`, `0,0.9` or `LOW:HIGH:N:log` (`lin` for even steps).
+
+    >>> numbers("--lr", "1e-4:1:5:log"), numbers("--momentum", "0,0.9"), numbers("--momentum", "0:1:3:lin")
+    ([0.0001, 0.001, 0.01, 0.1, 1.0], [0.0, 0.9], [0.0, 0.5, 1.0])
+    """
+    import numpy as np
+
+    from jaxlr.sampling import log_range
+
+    parts = text.split(":")
+    try:
+        if len(parts) == 1:
+            return [float(part) for part in text.split(",")]
+        low, high, count, spacing = parts
+        bounds, n = (float(low), float(high)), int(count)
+        if spacing not in ("log", "lin"):
+            raise ValueError(f"the spacing must be log or lin, got {spacing!r}")
+        if n < 2:
+            raise ValueError(f"the range must have at least 2 values, got {n}")
+        return log_range(*bounds, n) if spacing == "log" else np.linspace(*bounds, n).tolist()
+    except ValueError as error:
+        forms = "a number, a list such as 0.1,0.01 or a range such as 1e-4:1:25:log"
+        raise ValueError(f"{option} must be {forms}; got {text!r} ({error})") from error
+
+
+def widths(option: str, text: str) -> tuple[int, ...]:
+    """Units of the hidden layers, such as `50,50`.
+
+    >>> widths("--model", "50,50")
+    (50, 50)
+    """
+    try:
+        found = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        found = ()
+    if not found or min(found) < 1:
+        raise ValueError(f"{option} must be the units of the hidden layers, such as 50,50; got {text!r}")
+    return found

@@ -1,0 +1,165 @@
+"""`jaxlr sweep`: a first answer on one's own data without code."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jaxlr.cli import arguments
+from jaxlr.cli.app import app
+from jaxlr.cli.running import Bar, use_all_cores, writable
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+_RATES = "1e-4:1:25:log"
+_ROWS = 60
+_BEST_ROWS = 20
+
+
+@app.command()
+def sweep(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="blobs, breast_cancer, diabetes, digits, iris, wine; FILE.csv, whose target is the column target, "
+            "label or y or else the last; or FILE.npz with the arrays x, y and perhaps x_test, y_test."
+        ),
+    ] = "blobs",
+    model: Annotated[str, typer.Option(help="Units of each hidden layer of a ReLU network.")] = "50",
+    optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adagrad, adam or adadelta.")] = "sgd",
+    lr: Annotated[
+        str | None,
+        typer.Option(help=f"Learning rates: 0.1, 0.1,0.01 or LOW:HIGH:N:log.  [default: {_RATES}]"),
+    ] = None,
+    momentum: Annotated[str | None, typer.Option(help="Momenta of sgd, or beta_1 of adam, in the same forms.")] = None,
+    schedule: Annotated[
+        str | None,
+        typer.Option(help='A schedule of the step, such as "cosine_decay({lr}, 2000)"; {lr} is each learning rate.'),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Trainings of every setting, with different weights and orders.")] = 8,
+    epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 50,
+    batch_size: Annotated[int, typer.Option(help="Examples in an update.")] = 32,
+    out: Annotated[Path, typer.Option(help="The curves (NetCDF); the figure goes beside it.")] = Path("run.nc"),
+    force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier run.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+) -> None:
+    """Train a small network with every learning rate and momentum, each with every seed, and name the best.
+
+    Prints a row for each setting and the best one by the test loss, writes all curves into OUT and, with several
+    learning rates, a figure of the final loss against the rate beside it. Features are standardised and, without
+    test data, a fifth of the rows is kept for testing.
+    """
+    use_all_cores()
+    from jaxlr import _checks, experiment, mlp, optimizers, tasks
+    from jaxlr import data as sources
+    from jaxlr import sweep as run_sweep
+
+    for option, count in (("--seeds", seeds), ("--epochs", epochs), ("--batch-size", batch_size)):
+        _checks.count(option, count)
+    _checks.one_of("--optimizer", optimizer, optimizers.names)
+    space, rates = _space(optimizer, lr, momentum, schedule)
+    widths = arguments.widths("--model", model)
+    figure = out.with_suffix(".png")
+    if out.suffix != ".nc":
+        raise ValueError(f"--out must be a file *.nc, got {out}")
+    loaded = sources.load(data)
+    task = getattr(tasks, loaded.kind)(mlp.MLP(widths), *loaded[:4])
+    run = experiment(task, optimizers.get, epochs=epochs, batch_size=batch_size)
+    files = [out, figure] if len(rates) > 1 else [out]
+    writable(out.parent, [file.name for file in files], force)
+    bar = Bar(quiet)
+    ds = run_sweep(run, space, seeds=seeds, progress=bar)
+    bar.close()
+    ds = _labelled(ds, rates, schedule)
+    ds.attrs.update(data=data, model=model, command=f"jaxlr {shlex.join(sys.argv[1:])}")
+    _report(ds, out)
+    _write(ds, files, f"{Path(data).name}, {optimizer}")
+
+
+def _space(optimizer: str, lr: str | None, momentum: str | None, schedule: str | None) -> tuple[Any, list[float]]:
+    """The settings, and the learning rates in them; none where a schedule is fixed."""
+    from jaxlr import grid, optimizers, schedules
+
+    axes: dict[str, Any] = {"name": optimizer}
+    if schedule is not None and "{lr}" not in schedule:
+        if lr is not None:
+            raise ValueError(f"--schedule must contain {{lr}} where --lr is given, got {schedule!r}")
+        rates: list[float] = []
+        axes["learning_rate"] = [schedules.parse(schedule)]
+    else:
+        rates = arguments.numbers("--lr", _RATES if lr is None else lr)
+        if min(rates) <= 0:
+            raise ValueError(f"--lr must hold positive rates, got {min(rates)}")
+        texts = [] if schedule is None else [schedule.replace("{lr}", repr(rate)) for rate in rates]
+        axes["learning_rate"] = [schedules.parse(text) for text in texts] or rates
+    if momentum is not None:
+        axes[_momentum_of(getattr(optimizers, optimizer))] = arguments.numbers("--momentum", momentum)
+    return grid(**axes), rates
+
+
+def _momentum_of(optimizer: Callable[..., Any]) -> str:
+    """The argument that is the optimizer's momentum: Adam's is the decay of its mean gradient."""
+    taken = inspect.signature(optimizer).parameters
+    for name in ("momentum", "beta_1"):
+        if name in taken:
+            return name
+    raise ValueError(f"--momentum must go with an optimizer that has one, sgd or adam; got {optimizer.__name__}")
+
+
+def _labelled(ds: xr.Dataset, rates: list[float], schedule: str | None) -> xr.Dataset:
+    """With the rates as the axis where a schedule was made of each, and the optimizer by that name."""
+    ds = ds.rename(name="optimizer")
+    if schedule is None:
+        return ds
+    ds.attrs["schedule"] = schedule
+    return ds.assign_coords(learning_rate=rates) if rates else ds.rename(learning_rate="schedule")
+
+
+def _report(ds: xr.Dataset, out: Path) -> None:
+    from jaxlr import best
+    from jaxlr.plots import describe, number
+    from jaxlr.results import table
+
+    rows = table(ds)
+    swept = [name for name in rows if name in ds.dims]
+    scores = [name for name in ("val_loss", "val_accuracy", "loss") if name in rows]
+    order = rows.sort_values("val_loss").index[:_BEST_ROWS] if len(rows) > _ROWS else rows.index
+    shown = {describe(name): rows[name][order].map(number) for name in swept}
+    for name in scores:
+        spreads = rows[f"{name}_std"] if f"{name}_std" in rows else rows[name] * float("nan")
+        shown[describe(name)] = [
+            _score(mean, spread) for mean, spread in zip(rows[name][order], spreads[order], strict=True)
+        ]
+    shown["diverged"] = rows["diverged"][order]
+    print(type(rows)(shown).to_string(index=False))
+    if len(rows) > _ROWS:
+        print(f"the {_BEST_ROWS} best of {len(rows)} settings; all are in {out}")
+    try:
+        print(f"best by {describe('val_loss')}: {best(ds)}")
+    except ValueError as error:
+        print(error)
+
+
+def _score(mean: float, spread: float) -> str:
+    """Mean and deviation; nothing where every seed diverged (NaN), the mean alone for one seed."""
+    if mean != mean:
+        return "-"
+    return f"{mean:.4g}" if spread != spread else f"{mean:.4g} ± {spread:.2g}"
+
+
+def _write(ds: xr.Dataset, files: list[Path], title: str) -> None:
+    """The curves and, where there is a second file, the figure."""
+    from jaxlr import plots
+    from jaxlr.results import save
+
+    save(ds, files[0], force=True)
+    for figure in files[1:]:
+        plots.final_against(ds, "learning_rate", title=title).savefig(figure)
+    print(*files, sep="\n")
