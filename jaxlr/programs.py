@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxlr import spaces
@@ -138,7 +139,8 @@ def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> list[Any]:
     scalar = jax.ShapeDtypeStruct((), jnp.int32)
 
     def lower(function: Callable[..., Any], ins: tuple[Any, ...], outs: Any, args: tuple[Any, ...], **kw: Any) -> Any:
-        mapped = jax.shard_map(function, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
+        local = _traced(function, [_share(arg, layout) if spec == split else arg for arg, spec in zip(args, ins)])
+        mapped = jax.shard_map(local, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
         mapped.__name__ = function.__name__
         placed = tuple(NamedSharding(mesh, spec) for spec in ins)
         return jax.jit(mapped, in_shardings=placed, **kw).lower(*args)
@@ -164,6 +166,26 @@ def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> list[Any]:
             "a hyperparameter that sizes arrays or steers Python code must be static, such as "
             f"grid(width=static([16, 32])); traced here: {numbers}"
         ) from error
+
+
+def _traced(function: Callable[..., Any], args: list[Any]) -> Callable[..., Any]:
+    """The function traced for one device's share of the arguments.
+
+    Traced inside `shard_map`, the gradient of a convolution mapped over its kernels is not implemented (JAX 0.10 to
+    0.12): its batching rule refuses a sharding, though the one it sees there says nothing.
+    """
+    jaxpr, shape = jax.make_jaxpr(function, return_shape=True)(*args)
+    flat, tree = jaxpr_as_fun(jaxpr), jax.tree.structure(shape)
+    return lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args)))
+
+
+def _share(tree: PyTree, layout: Layout) -> PyTree:
+    """The types of one device's share of arrays whose leading axis is the block's settings."""
+
+    def shrink(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((layout.shape.settings, *leaf.shape[1:]), leaf.dtype, weak_type=leaf.weak_type)
+
+    return jax.tree.map(shrink, tree)
 
 
 def _abstract_rows(group: Group, shape: Shape) -> PyTree:
