@@ -139,7 +139,9 @@ def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> list[Any]:
     scalar = jax.ShapeDtypeStruct((), jnp.int32)
 
     def lower(function: Callable[..., Any], ins: tuple[Any, ...], outs: Any, args: tuple[Any, ...], **kw: Any) -> Any:
-        local = _traced(function, [_share(arg, layout) if spec == split else arg for arg, spec in zip(args, ins)])
+        local = _traced(
+            function, [_share(arg, layout) if spec == split else arg for arg, spec in zip(args, ins, strict=True)]
+        )
         mapped = jax.shard_map(local, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
         mapped.__name__ = function.__name__
         placed = tuple(NamedSharding(mesh, spec) for spec in ins)

@@ -258,8 +258,7 @@ def _fitting(
         compiled, new = programs.compiled(run, groups, layout, key)
         compilations += new
         half = layout.shape.halved()
-        enough = all(program.fits(layout.devices[0], len(layout.devices)) for program in compiled)
-        if enough or not adapt or half is None:
+        if not adapt or half is None or all(p.fits(layout.devices[0], len(layout.devices)) for p in compiled):
             return compiled, layout, compilations
         layout = layout._replace(shape=half)
 
