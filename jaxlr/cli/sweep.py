@@ -119,7 +119,11 @@ def _labelled(ds: xr.Dataset, rates: list[float], schedule: str | None) -> xr.Da
     if schedule is None:
         return ds
     ds.attrs["schedule"] = schedule
-    return ds.assign_coords(learning_rate=rates) if rates else ds.rename(learning_rate="schedule")
+    if not rates:
+        return ds.rename(learning_rate="schedule")
+    # All anew: a coordinate that is replaced alone becomes the last, and tables the odder for it.
+    coords = {name: ds[name].variable for name in ds.coords}
+    return ds.drop_vars(coords).assign_coords({**coords, "learning_rate": rates})
 
 
 def _report(ds: xr.Dataset, out: Path) -> None:
