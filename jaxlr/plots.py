@@ -26,6 +26,9 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 _FLOOR = 1e-10
 """Smallest value on a logarithmic axis: rates below it change no weight."""
 
+_DECADES = 1e5
+"""Span of a logarithmic axis of losses: those just short of diverging would flatten all others."""
+
 _NAMES = {
     "accuracy": "train accuracy",
     "val_accuracy": "test accuracy",
@@ -244,7 +247,8 @@ def _mark_best(ax: Axes, x: np.ndarray, means: np.ndarray, maximise: bool) -> No
     ax.plot(x[at], means[at], "o", markersize=11, markerfacecolor="none", markeredgecolor="black")
     text, away = f"best: {number(means[at])} at {number(x[at])}", 11 if maximise else -17
     ax.annotate(text, (x[at], means[at]), (0, away), textcoords="offset points", ha="center", fontsize=8)
-    ax.margins(y=0.12)
+    if ax.get_autoscaley_on():
+        ax.margins(y=0.12)
 
 
 def _scale(ax: Axes, x: np.ndarray, values: np.ndarray, bounded: bool) -> None:
@@ -256,6 +260,8 @@ def _scale(ax: Axes, x: np.ndarray, values: np.ndarray, bounded: bool) -> None:
     found = values[np.isfinite(values)]
     if not bounded and found.size and found.min() > 0 and found.max() / found.min() > 10:
         ax.set_yscale("log")
+        if found.max() / found.min() > _DECADES:
+            ax.set_ylim(found.min() / 3, found.min() * _DECADES)
 
 
 def lines(

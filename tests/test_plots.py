@@ -70,6 +70,13 @@ def test_losses_over_decades_are_logarithmic() -> None:
     assert ax.get_yscale() == "log"
 
 
+def test_a_loss_just_short_of_diverging_does_not_flatten_the_others() -> None:
+    ax = plots.final_against(made(grid(lr=[0.1, 0.2, 0.3]), [[0.01], [0.9], [1e20]]), "lr").axes[0]
+    low, high = ax.get_ylim()
+    assert low < 0.01
+    assert 0.9 < high < 1e4
+
+
 def test_sampled_settings_are_points() -> None:
     space = sampled(12, lr=log_uniform(1e-4, 1), momentum=uniform(0, 1))
     ax = plots.final_against(made(space, np.arange(24).reshape(12, 2) + 1), "lr").axes[0]

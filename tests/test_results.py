@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 from pathlib import Path
 from typing import Any
 
@@ -125,17 +126,18 @@ def test_a_file_says_what_made_it_and_what_it_holds(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_good_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = save(numbered(SPACES["grid"]), tmp_path / "run.nc")
     good = path.read_bytes()
-    original = xr.Dataset.to_netcdf
 
-    def fail(self: xr.Dataset, where: Path, **options: Any) -> None:
-        original(self, where, **options)
+    def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(xr.Dataset, "to_netcdf", fail)
-    with pytest.raises(KeyboardInterrupt):
-        save(numbered(SPACES["zipped"]), path, force=True)
-    assert path.read_bytes() == good
-    assert [file.name for file in tmp_path.iterdir()] == ["run.nc"]
+    # What is written before the interrupt must not be in the good file's place.
+    for name in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                save(numbered(SPACES["zipped"]), path, force=True)
+        assert path.read_bytes() == good
+        assert [file.name for file in tmp_path.iterdir()] == ["run.nc"]
 
 
 def test_nothing_is_replaced_without_force(tmp_path: Path) -> None:
