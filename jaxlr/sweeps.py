@@ -69,7 +69,7 @@ def sweep(
     key: jax.Array | None = None,
     chunk: int | str = "auto",
     devices: int | Sequence[jax.Device] | None = None,
-    segment: int = 50,
+    segment: int = 100,
     keep: str | None = None,
     progress: bool | Callable[[int, int], None] = False,
 ) -> Any:
@@ -156,7 +156,7 @@ def plan(
     seeds: int = 1,
     chunk: int | str = "auto",
     devices: int | Sequence[jax.Device] | None = None,
-    segment: int = 50,
+    segment: int = 100,
 ) -> Plan:
     """What `sweep` with the same arguments would do, without compiling or training.
 
@@ -374,14 +374,27 @@ def _run_block(
         return out, None
     assert program.start is not None
     carried, parts = program.start(*args), []
+    pending: tuple[int, dict[str, jax.Array]] | None = None
     for first in range(0, run.epochs, layout.segment):
         count = min(layout.segment, run.epochs - first)
         carried, metrics = program.advance(carried, *args, np.int32(first), np.int32(count))
-        parts.append({name: np.asarray(value)[:count] for name, value in metrics.items()})
-        report(count * new)
+        # The device computes this segment while the host reads the one before.
+        parts += _read(pending, report, new)
+        pending = count, metrics
+    parts += _read(pending, report, new)
     out = {name: np.moveaxis(np.concatenate([part[name] for part in parts]), 0, 2) for name in parts[0]}
     kept = {"last": carried.run.params, "best": carried.best, None: None}[layout.keep]
     return out, jax.tree.map(np.asarray, kept)
+
+
+def _read(pending: tuple[int, dict[str, jax.Array]] | None, report: Report, members: int) -> list[Arrays]:
+    """The metrics of a segment on the host, once they are there."""
+    if pending is None:
+        return []
+    count, metrics = pending
+    part = {name: np.asarray(value)[:count] for name, value in metrics.items()}
+    report(count * members)
+    return [part]
 
 
 def _epochs(run: Run) -> int:
