@@ -224,7 +224,9 @@ def _advance_function(run: Experiment, static: dict[str, Any], layout: Layout) -
         carry: Carried, key: jax.Array, seeds: jax.Array, rows: PyTree, first: jax.Array, count: jax.Array
     ) -> tuple[PyTree, dict[str, jax.Array]]:
         def one(carried: Carried, epoch_key: jax.Array, row: PyTree) -> tuple[Carried, dict[str, jax.Array]]:
-            carry, metrics = run.epoch(carried.run, epoch_key, {**static, **row["hp"]})
+            hp = {**static, **row["hp"]}
+            carry, metrics = run.epoch(carried.run, epoch_key, hp)
+            _check_names(metrics, hp)
             return _kept(carried, carry, metrics), metrics
 
         members = jax.vmap(jax.vmap(one, (0, 0, None)), (0, None, 0))
@@ -257,9 +259,11 @@ def _kept(carried: Carried, carry: Any, metrics: dict[str, jax.Array]) -> Carrie
 def _train_function(run: Callable[..., dict[str, jax.Array]], static: dict[str, Any]) -> Callable[..., Any]:
     def train(key: jax.Array, seeds: jax.Array, rows: PyTree) -> dict[str, jax.Array]:
         def one(seed_key: jax.Array, row: PyTree) -> dict[str, jax.Array]:
-            out = run(seed_key, **static, **row["hp"])
+            hp = {**static, **row["hp"]}
+            out = run(seed_key, **hp)
             if not isinstance(out, dict) or not out:
                 raise TypeError(f"a training function must return a dictionary of arrays, got {type(out).__name__}")
+            _check_names(out, hp)
             out = {name: jnp.asarray(value) for name, value in out.items()}
             for name, value in out.items():
                 if value.ndim > 1:
@@ -269,6 +273,12 @@ def _train_function(run: Callable[..., dict[str, jax.Array]], static: dict[str, 
         return jax.vmap(jax.vmap(one, (0, None)), (None, 0))(_seed_keys(key, seeds), rows)
 
     return train
+
+
+def _check_names(metrics: dict[str, Any], hp: dict[str, Any]) -> None:
+    for name in metrics:
+        if name in hp:
+            raise ValueError(f"{name!r} must not be a hyperparameter and a metric of the training at once; rename it")
 
 
 def _seed_keys(key: jax.Array, seeds: jax.Array) -> jax.Array:

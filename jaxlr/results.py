@@ -68,7 +68,7 @@ def label(
         along: name of the last dimension: `epoch` or `step`.
 
     Raises:
-        ValueError: a variable has the name of a hyperparameter, or the arrays are of several lengths.
+        ValueError: the arrays are of several lengths.
     """
     import xarray as xr
 
@@ -80,9 +80,6 @@ def label(
         note["rate_note"] = (
             "unknown: the optimizer neither takes `learning_rate` nor holds it in its state nor comes with a schedule"
         )
-    for name in kept:
-        if name in space.names:
-            raise ValueError(f"{name!r} must not be a hyperparameter and a metric of the training at once; rename it")
     dims = space.dims
 
     def variable(name: str, values: np.ndarray) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:

@@ -353,11 +353,6 @@ def test_unknown_names() -> None:
         best(ds, mode="most")
 
 
-def test_a_metric_with_the_name_of_a_hyperparameter_is_refused() -> None:
-    with pytest.raises(ValueError, match="'lr' must not be a hyperparameter and a metric"):
-        results.label(grid(lr=[1, 2]), {"lr": np.zeros((2, 1))}, np.ones((2, 1), bool), {}, "epoch")
-
-
 def test_functions_of_one_name_are_numbered() -> None:
     ds = numbered(SPACES["functions"])
     one, other = ds["f"].values[2:]

@@ -32,7 +32,6 @@ LAYERS = [
     {"wiring"},
     {"training"},
     {"programs"},
-    {"programs"},
     {"sweeps"},
     {"plots", "claims"},
     {"studies", "summary"},

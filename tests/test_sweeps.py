@@ -387,6 +387,7 @@ def nothing(key: jax.Array, lr: Any) -> dict[str, Any]:
             "must be static",
         ),
         ({"run": lambda key, rate: {"loss": rate}}, TypeError, "run must take a key and the hyperparameters lr"),
+        ({"run": lambda key, lr: {"lr": lr}}, ValueError, "'lr' must not be a hyperparameter and a metric"),
         ({"keep": "first"}, ValueError, "keep must be one of last, best; got 'first'"),
         ({"keep": "last"}, ValueError, "keep must be left out for a training function"),
     ],
