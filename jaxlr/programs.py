@@ -81,12 +81,16 @@ class Program(NamedTuple):
     start: Callable[..., PyTree] | None
     advance: Any
 
-    def fits(self, device: jax.Device, sharing: int) -> bool:
-        """Whether the memory it needs on a device is there; `sharing` devices share the host's memory."""
+    def memory(self) -> int:
+        """Bytes that it needs on each device, as its compiler says; 0 where that does not tell."""
         used = self.advance.memory_analysis()
         if used is None:
-            return True
-        need = used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes
+            return 0
+        return used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes
+
+    def fits(self, device: jax.Device, sharing: int) -> bool:
+        """Whether the memory it needs on a device is there; `sharing` devices share the host's memory."""
+        need = self.memory()
         stats = device.memory_stats()
         if stats and "bytes_limit" in stats:
             return need <= stats["bytes_limit"] - stats.get("bytes_in_use", 0)
@@ -113,6 +117,7 @@ def compiled(run: Run, groups: list[Group], layout: Layout, key: jax.Array) -> t
     missing = {name: group for name, group in zip(names, groups, strict=True) if name not in known}
     # Tracing finds what does not fit, so every group is traced before the first is compiled.
     lowered = [_lower(run, group, layout, key) for group in missing.values()]
+    _check_alike(run, lowered)
     with ThreadPoolExecutor(max_workers=max(2 * len(lowered), 1)) as pool:
         compiling = [[pool.submit(part.compile) for part in parts] for parts in lowered]
         for name, parts in zip(missing, compiling, strict=True):
@@ -150,6 +155,7 @@ def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> list[Any]:
     try:
         if not isinstance(run, Experiment):
             function = _train_function(run, group.static)
+            _check_pure(function, (key, seeds, rows))
             return [lower(function, (whole, whole, split), split, (key, seeds, rows))]
         start = _start_function(run, group.static, layout.keep)
         advance = _advance_function(run, group.static, layout)
@@ -168,6 +174,26 @@ def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> list[Any]:
             "a hyperparameter that sizes arrays or steers Python code must be static, such as "
             f"grid(width=static([16, 32])); traced here: {numbers}"
         ) from error
+
+
+def _check_alike(run: Run, lowered: list[list[Any]]) -> None:
+    """Every group gives the same metrics: they go into the same arrays."""
+    found = []
+    for *_, advance in lowered:
+        metrics = advance.out_info[1] if isinstance(run, Experiment) else advance.out_info
+        found.append({name: (leaf.shape[2:], str(leaf.dtype)) for name, leaf in metrics.items()})
+    for other in found[1:]:
+        if other != found[0]:
+            raise ValueError(f"a training must give the same arrays for every static value, got {found[0]} and {other}")
+
+
+def _check_pure(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+    """A training function does the same whenever it is traced: on another device, in a smaller block, when resumed."""
+    # A function of its own for each, or JAX would remember the first.
+    first, second = (jax.make_jaxpr(lambda *args: function(*args))(*args) for _ in range(2))
+    same = str(first) == str(second) and all(map(np.array_equal, first.consts, second.consts))
+    if not same:
+        raise ValueError("run must be a pure function of its arguments, got another program when it was traced again")
 
 
 def _traced(function: Callable[..., Any], args: list[Any]) -> Callable[..., Any]:

@@ -47,18 +47,20 @@ class Plan(NamedTuple):
         seeds: number of seeds.
         members: trainings, settings times seeds.
         groups: what is compiled in, for each program.
+        compilations: programs that had to be compiled for this answer; a sweep of the same run uses them.
         shape: settings on each device, seeds and devices of a block.
         blocks: number of blocks, padding included.
-        segment: epochs between which the host sees the metrics; None for a training function.
+        memory: bytes needed on each device, as the compiler says.
     """
 
     settings: int
     seeds: int
     members: int
     groups: tuple[dict[str, Any], ...]
+    compilations: int
     shape: Shape
     blocks: int
-    segment: int | None
+    memory: int
 
 
 def sweep(
@@ -116,17 +118,9 @@ def sweep(
     """
     from jaxlr import results
 
-    groups = _groups(run, space)
-    _checks.count("segment", segment)
-    if keep is not None:
-        _checks.one_of("keep", keep, ("last", "best"))
-        if not isinstance(run, Experiment):
-            raise ValueError(f"keep must be left out for a training function, whose weights are its own; got {keep!r}")
-    shape, used = _shape(space, groups, seeds, chunk, devices)
     key = jax.random.key(0) if key is None else key
-    layout = Layout(shape, tuple(used), segment, keep)
     began = time.perf_counter()
-    compiled, layout, compilations = _fitting(run, groups, layout, key, adapt=chunk == "auto")
+    groups, compiled, layout, compilations = _prepare(run, space, seeds, key, chunk, devices, segment, keep)
     work = _Work(len(space), seeds, _reporter(progress, _epochs(run) * len(space) * seeds))
     started = time.perf_counter()
     for group, program in zip(groups, compiled, strict=True):
@@ -135,8 +129,8 @@ def sweep(
             break
     attributes = {
         "run": run.description if isinstance(run, Experiment) else getattr(run, "__qualname__", repr(run)),
-        "backend": used[0].platform,
-        "device": used[0].device_kind,
+        "backend": layout.devices[0].platform,
+        "device": layout.devices[0].device_kind,
         "chunk": ", then ".join(map(str, dict.fromkeys([layout.shape, *work.shapes]))),
         "compilations": compilations + work.compilations,
         "compile_seconds": round(started - began + work.compile_seconds, 3),
@@ -158,25 +152,52 @@ def plan(
     devices: int | Sequence[jax.Device] | None = None,
     segment: int = 100,
 ) -> Plan:
-    """What `sweep` with the same arguments would do, without compiling or training.
+    """What `sweep` with the same arguments would do, without training.
+
+    The programs are compiled, since only the compiler knows the memory; the sweep then finds them compiled.
 
     >>> from jaxlr.spaces import grid
-    >>> p = plan(lambda key, lr, name: {}, grid(lr=[0.1, 0.2, 0.3], name=["a", "b"]), seeds=4, devices=1)
-    >>> p.members, p.groups, p.shape, p.blocks
-    (24, ({'name': 'a'}, {'name': 'b'}), Shape(settings=4, seeds=4, devices=1), 2)
+    >>> p = plan(lambda key, lr, name: {"loss": lr}, grid(lr=[0.1, 0.2, 0.3], name=["a", "b"]), seeds=4, devices=1)
+    >>> p.members, p.groups, p.compilations, p.shape, p.blocks
+    (24, ({'name': 'a'}, {'name': 'b'}), 2, Shape(settings=4, seeds=4, devices=1), 2)
     """
-    groups = _groups(run, space)
-    shape, _ = _shape(space, groups, seeds, chunk, devices)
-    blocks = sum(math.ceil(len(group.rows) / shape.rows) for group in groups) * math.ceil(seeds / shape.seeds)
+    key = jax.random.key(0)
+    groups, compiled, layout, compilations = _prepare(run, space, seeds, key, chunk, devices, segment, None)
+    shape = layout.shape
     return Plan(
         len(space),
         seeds,
         len(space) * seeds,
         tuple(group.static for group in groups),
+        compilations,
         shape,
-        blocks,
-        segment if isinstance(run, Experiment) else None,
+        sum(math.ceil(len(group.rows) / shape.rows) for group in groups) * math.ceil(seeds / shape.seeds),
+        max(program.memory() for program in compiled),
     )
+
+
+def _prepare(
+    run: Run,
+    space: Space,
+    seeds: int,
+    key: jax.Array,
+    chunk: int | str,
+    devices: int | Sequence[jax.Device] | None,
+    segment: int,
+    keep: str | None,
+) -> tuple[list[Group], list[Program], Layout, int]:
+    """Check everything, lay out the blocks and compile: groups, their programs, the layout, how many were compiled."""
+    groups = _groups(run, space)
+    _checks.count("segment", segment)
+    if keep is not None:
+        _checks.one_of("keep", keep, ("last", "best"))
+        if not isinstance(run, Experiment):
+            raise ValueError(f"keep must be left out for a training function, whose weights are its own; got {keep!r}")
+    shape, used = _shape(space, groups, seeds, chunk, devices)
+    compiled, layout, compilations = _fitting(
+        run, groups, Layout(shape, tuple(used), segment, keep), key, adapt=chunk == "auto"
+    )
+    return groups, compiled, layout, compilations
 
 
 def _groups(run: Run, space: Space) -> list[Group]:

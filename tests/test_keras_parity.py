@@ -87,6 +87,12 @@ def test_decay_rates_are_keras(config: str) -> None:
     np.testing.assert_allclose(ours(config, "rate")[:, 6:], theirs(config, "lr_used")[:, 6:], rtol=1e-5)
 
 
+@pytest.mark.parametrize(("decay", "final"), [(0.1, 3.116e-5), (1e-4, 7.576e-3)])
+def test_decays_end_where_the_text_says(decay: float, final: float) -> None:
+    rates = thirty_seeds()["decay"]["rate"].sel(decay=decay).isel(epoch=-1)
+    np.testing.assert_allclose(rates, final, rtol=1e-3)
+
+
 def test_replay_can_fail() -> None:
     moved = {**RUNS, "init_W1": RUNS["init_W1"] + 1e-3}
     loss = keras.replay(moved, ["opt=adagrad"])["loss"][0]

@@ -271,9 +271,12 @@ def test_plan_is_what_happens(run) -> None:
     assert (plan.settings, plan.members, len(plan.groups)) == (18, 54, 2)
     assert plan.shape == programs.Shape(8, 3, 2)
     assert plan.blocks == 2
+    assert plan.compilations == 2
+    # Four arrays of 8 settings x 3 seeds x 100 epochs and the weights are the least that a device holds.
+    assert 4 * 8 * 3 * 100 * 4 < plan.memory < 2**28
     ds = sweep(run, space, seeds=3, devices=2)
     assert ds.attrs["chunk"] == "8 settings x 3 seeds on each of 2 devices"
-    assert ds.attrs["compilations"] == 2
+    assert ds.attrs["compilations"] == 0, "the plan has compiled them"
 
 
 def test_nothing_but_the_own_program_is_kept_alive() -> None:
@@ -364,6 +367,18 @@ def nothing(key: jax.Array, lr: Any) -> dict[str, Any]:
     return {"loss": lr}
 
 
+CALLS: list[int] = []
+
+
+def impure(key: jax.Array, lr: Any) -> dict[str, Any]:
+    CALLS.append(1)
+    return {"loss": lr * jnp.ones(len(CALLS))}
+
+
+def noisy(key: jax.Array, lr: Any) -> dict[str, Any]:
+    return {"loss": lr * jnp.asarray(np.random.default_rng().normal(size=3))}
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -388,6 +403,13 @@ def nothing(key: jax.Array, lr: Any) -> dict[str, Any]:
         ),
         ({"run": lambda key, rate: {"loss": rate}}, TypeError, "run must take a key and the hyperparameters lr"),
         ({"run": lambda key, lr: {"lr": lr}}, ValueError, "'lr' must not be a hyperparameter and a metric"),
+        ({"run": impure, "space": grid(lr=[0.1, 0.2])}, ValueError, "run must be a pure function"),
+        ({"run": noisy, "space": grid(lr=[0.1, 0.2])}, ValueError, "run must be a pure function"),
+        (
+            {"run": lambda key, n: {"loss": jnp.ones(n)}, "space": grid(n=static([2, 3]))},
+            ValueError,
+            "a training must give the same arrays for every static value",
+        ),
         ({"keep": "first"}, ValueError, "keep must be one of last, best; got 'first'"),
         ({"keep": "last"}, ValueError, "keep must be left out for a training function"),
     ],
