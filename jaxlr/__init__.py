@@ -13,7 +13,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_MODULES = ("mlp", "optimizers", "schedules", "spaces", "tasks", "training")
+_MODULES = ("data", "mlp", "models", "optimizers", "plots", "schedules", "spaces", "studies", "tasks", "training")
 
 _NAMES = {
     "Best": "results",

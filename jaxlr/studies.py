@@ -319,6 +319,9 @@ def run(
     for name in names:
         tell = (lambda now, _, before=done: report(before + now, total)) if report else False
         results[name] = STUDIES[name].train(seeds, epochs, tell)
+        if "status" in results[name] and (results[name]["status"] == "unfinished").any():
+            # A sweep hands back what it has; half a study is of no use, and the next one is not wanted either.
+            raise KeyboardInterrupt
         done += STUDIES[name].trainings * seeds * epochs
     return results
 

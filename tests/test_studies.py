@@ -89,6 +89,15 @@ def test_progress_reaches_the_end() -> None:
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
+def test_an_interrupt_ends_the_studies() -> None:
+    def stop(done: int, total: int) -> None:
+        if done > total / 2:  # in the second of the three adaptive optimizers
+            raise KeyboardInterrupt
+
+    with pytest.warns(UserWarning, match="interrupted"), pytest.raises(KeyboardInterrupt):
+        studies.run(["optimizers"], seeds=2, epochs=2, report=stop)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
