@@ -26,7 +26,7 @@ def main(out: str, num_steps: int = 1000) -> None:
         rates = np.asarray(s.tabulate(example(name, num_steps), num_steps * 11 // 10))
         ax.plot(rates, linewidth=1.2)
         ax.axvline(num_steps, color="0.8", linewidth=0.8, zorder=0)
-        ax.set_ylim(0, None)
+        ax.set_ylim(0, 1.08 * rates.max())
         ax.set_title(name, fontsize=8)
         ax.tick_params(labelsize=6)
     figure.savefig(out, dpi=80)
