@@ -2,8 +2,9 @@
 
 Activations are `[features, B]`: the batch is the last, contiguous axis, so the SIMD lanes run along it. A layer's
 weights are one matrix `[out, in + 1]` whose last column is the bias. Inputs of up to four features enter by
-multiply-adds, which fuse with the activation; their gradient stays a product. Measured on a CPU against kernels
-`[in, out]` with separate biases: 1.2 times as fast; against the same net batch-major: 3 to 5 times.
+multiply-adds, which fuse with the activation; their gradient stays a product. Measured on one CPU core, 64 members of
+the blobs' training: 2.9 (JAX 0.10) and 2.7 times (0.12) as fast as the same net of `flax.linen.Dense` layers; about 1.2
+times as fast as feature-major with kernels and biases apart.
 """
 
 from __future__ import annotations
@@ -86,7 +87,8 @@ class MLP(linen.Module):
 
     @linen.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        assert self.outputs is not None
+        if self.outputs is None:
+            raise ValueError("outputs must be set before the network is used, got None")
         widths = (*self.widths, self.outputs)
         for i, width in enumerate(widths):
             last = i == len(widths) - 1

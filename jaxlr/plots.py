@@ -110,7 +110,7 @@ def panels(
         over: the hyperparameter, a dimension of `ds`.
         metrics: variables `(over, seed, epoch)` to draw in every panel.
         columns: panels side by side.
-        log: a logarithmic vertical axis, down to `_FLOOR`, with every seed and their median as lines.
+        log: a logarithmic vertical axis, down to 1e-10, with every seed and their median as lines.
         title: a line above all.
 
     Raises:

@@ -176,8 +176,8 @@ def shuffle(key: jax.Array, n: int) -> jax.Array:
     """A random permutation of `n` positions, int32 `[n]`.
 
     Up to 4,096 positions: random words whose low bits are replaced by the position are sorted, one array instead of a
-    pair, which takes a third of the time of `jax.random.permutation` on a CPU. Two of the (at least 20) random bits
-    patterns tie with a probability below 1e-6 for each pair; a tie keeps its order.
+    pair. On a CPU that takes 0.3 (JAX 0.10) to 0.8 times (0.12) as long as `jax.random.permutation`. At least 20 bits
+    stay random, so two positions tie, and keep their order, with a probability below 1e-6.
 
     >>> import jax
     >>> sorted(shuffle(jax.random.key(0), 5).tolist())

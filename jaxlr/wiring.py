@@ -163,9 +163,8 @@ def check_names(wiring: Wiring, names: Iterable[str]) -> None:
 def check(wiring: Wiring, setting: Hyperparameters) -> None:
     """Raise unless a setting of plain values fits: its names, its rates, and the factories' own checks of them."""
     check_names(wiring, setting)
-    for name in ("learning_rate", "lr"):
-        if name in setting and not callable(setting[name]):
-            _checks.positive(name, setting[name])
+    if "learning_rate" in setting and not callable(setting["learning_rate"]):
+        _checks.positive("learning_rate", setting["learning_rate"])
     built = parts(wiring, setting)
     _checks.count("batch_size", built.batch_size)
     transformation(built, None if built.plateau is None else built.plateau.init(initial_value(built)).value)

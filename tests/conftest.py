@@ -1,4 +1,4 @@
-"""Two host devices for the whole session, set before JAX is first used; shared fixtures."""
+"""Eight host devices for the whole session, set before JAX is first used; shared fixtures."""
 
 from __future__ import annotations
 

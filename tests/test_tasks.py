@@ -97,6 +97,11 @@ def test_gradient_by_the_input_is_right() -> None:
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
 
 
+def test_a_net_without_outputs_says_so() -> None:
+    with pytest.raises(ValueError, match="outputs must be set"):
+        mlp.MLP((4,)).init(jax.random.key(0), jnp.zeros((2, 1)))
+
+
 def test_dense_parameters_go_there_and_back() -> None:
     params = mlp.MLP((7, 5), 3).init(jax.random.key(0), jnp.zeros((4, 1)))["params"]
     jax.tree.map(np.testing.assert_array_equal, dict(params), mlp.from_dense(mlp.to_dense(params)))

@@ -303,7 +303,3 @@ def test_more_can_be_recorded(norm: bool) -> None:
     norms = jax.vmap(optax.tree.norm)(params)
     expected = (rate * ds["gradient_norm"]).sel(learning_rate=1e-6).isel(epoch=0) / np.asarray(norms)
     np.testing.assert_allclose(ds["update_ratio"].sel(learning_rate=1e-6).isel(epoch=0), expected, rtol=1e-3)
-
-
-def test_public_names() -> None:
-    assert jaxlr.experiment is experiment
