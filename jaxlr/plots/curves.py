@@ -1,35 +1,42 @@
-"""Curves over the epochs, with bands over the seeds."""
+"""Curves along the training, with bands over the seeds: in panels, overlaid, and with the rate below."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jaxlr.plots.style import COLORS, describe, new_figure, number
+from jaxlr.plots import settings
+from jaxlr.plots.style import COLORS, DECADES, STYLES, describe, new_figure, of_seeds, one_axes, shades, spans_decades
+from jaxlr.results import maximised
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 _FLOOR = 1e-10
 """Smallest value on a logarithmic axis: rates below it change no weight."""
 
+_NAMED = 2 * len(COLORS)
+"""Most curves that a legend tells apart."""
 
-def _seeds(ax: Axes, values: xr.DataArray, color: str, name: str) -> None:
+
+def _seeds(ax: Axes, values: xr.DataArray, color: Any, name: str | None, style: str = "-") -> None:
     """Every seed as a thin line and their median as a thick one: for values that span decades."""
-    x, curves = values["epoch"].values, values.transpose("seed", "epoch").values
-    ax.plot(x, curves.T, color=color, linewidth=0.6, alpha=0.45)
-    ax.plot(x, np.median(curves, axis=0), color=color, linewidth=1.8, label=name)
+    curves = values.transpose("seed", ...)
+    x = values[str(curves.dims[1])].values
+    ax.plot(x, curves.values.T, color=color, linewidth=0.6, alpha=0.45)
+    ax.plot(x, np.median(curves.values, axis=0), color=color, linewidth=1.8, linestyle=style, label=name)
 
 
-def _band(ax: Axes, values: xr.DataArray, color: str, name: str) -> None:
+def _band(ax: Axes, values: xr.DataArray, color: Any, name: str | None, style: str = "-") -> None:
     """The mean over the seeds as a line and the range of all seeds as a band."""
-    x = values["epoch"].values
-    mean = values.mean("seed").values
-    ax.plot(x, mean, color=color, linewidth=1.3, label=name)
+    curves = values.transpose("seed", ...)
+    x = values[str(curves.dims[1])].values
+    ax.plot(x, curves.mean("seed").values, color=color, linewidth=1.3, linestyle=style, label=name)
     if values.sizes["seed"] > 1:
         low, high = values.min("seed").values, values.max("seed").values
         ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
@@ -38,54 +45,69 @@ def _band(ax: Axes, values: xr.DataArray, color: str, name: str) -> None:
 def panels(
     ds: xr.Dataset,
     over: str,
-    metrics: Sequence[str] = ("accuracy", "val_accuracy"),
+    metrics: Sequence[str] | None = None,
     *,
     columns: int = 2,
     log: bool = False,
     title: str = "",
 ) -> Figure:
-    """One panel for each value of a hyperparameter: the metrics against the epoch, with bands over seeds.
+    """One panel for each value of a hyperparameter: the metrics along the training, with bands over seeds.
 
     The panels share their axes, so that heights compare at a glance.
 
     Args:
-        ds: a result whose only swept dimension is `over`.
-        over: the hyperparameter, a dimension of `ds`.
-        metrics: variables `(over, seed, epoch)` to draw in every panel.
+        ds: a result of `sweep`.
+        over: the hyperparameter; it must tell the settings apart. Settings that lack it are left out.
+        metrics: variables along `epoch` or `step` to draw in every panel; by default the train and the test accuracy,
+            or losses where there is no accuracy.
         columns: panels side by side.
         log: a logarithmic vertical axis, down to 1e-10, with every seed and their median as lines.
         title: a line above all.
 
+    Returns:
+        The figure.
+
     Raises:
-        ValueError: `ds` has other dimensions than `over`, `seed` and `epoch`, or lacks a metric.
+        ValueError: `over` is no hyperparameter or several settings have one value of it, or a metric is no curve.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxlr import grid, sweep
+    >>> ds = sweep(lambda key, lr: {"loss": lr ** jnp.arange(5)}, grid(lr=[0.1, 0.2, 0.3]), seeds=2)
+    >>> [ax.get_title() for ax in panels(ds, "lr", ["loss"]).axes[:3]]
+    ['lr = 0.1', 'lr = 0.2', 'lr = 0.3']
     """
-    for metric in metrics:
-        if metric not in ds or set(ds[metric].dims) != {over, "seed", "epoch"}:
-            found = dict(ds[metric].sizes) if metric in ds else f"only {', '.join(map(str, ds.data_vars))}"
-            raise ValueError(f"{metric} must have the dimensions {over}, seed, epoch; got {found}")
-    values = ds[over].values
-    rows = -(-len(values) // columns)
+    metrics = _pair(ds) if metrics is None else list(metrics)
+    found = settings.curves(ds, over, metrics)
+    rows = -(-len(found.names) // columns)
     figure, axes = new_figure(rows, columns, 3.6, 2.1)
-    for i, (ax, value) in enumerate(zip(axes.flat, values, strict=False)):
+    for i, (ax, value) in enumerate(zip(axes.flat, found.names, strict=False)):
         for metric, color in zip(metrics, COLORS, strict=False):
-            (_seeds if log else _band)(ax, ds[metric].isel({over: i}), color, describe(metric))
-        ax.set_title(f"{describe(over)} = {number(value)}", fontsize=9)
+            (_seeds if log else _band)(ax, found.curves[metric].isel(setting=i), color, describe(metric))
+        ax.set_title(f"{found.over} = {value}", fontsize=9)
         if log:
             ax.set_yscale("log")
-    for ax in axes.flat[len(values) :]:
+    for ax in axes.flat[len(found.names) :]:
         ax.set_visible(False)
-    _share_heights(list(axes.flat[: len(values)]))
+    _share_heights(list(axes.flat[: len(found.names)]))
     for ax in axes[-1]:
-        ax.set_xlabel("epoch", fontsize=9)
+        ax.set_xlabel(found.along, fontsize=9)
     for ax in axes[:, 0]:
         ax.set_ylabel(describe(metrics[0]) if len(metrics) == 1 else _common(metrics), fontsize=9)
-    drawn = "median and each" if log else "mean and range"
-    seeds = f"{drawn} of {ds.sizes['seed']} seeds" if ds.sizes["seed"] > 1 else "one seed"
+    seeds = of_seeds("median and each" if log else "mean and range", ds.sizes["seed"])
     figure.suptitle(f"{title} ({seeds})" if title else seeds, fontsize=10)
     if len(metrics) > 1:
         handles, names = axes.flat[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower center", ncols=len(metrics), fontsize=9, frameon=False)
     return figure
+
+
+def _pair(ds: xr.Dataset) -> list[str]:
+    """The train and the test accuracy, or losses; those that there are."""
+    for pair in (("accuracy", "val_accuracy"), ("loss", "val_loss")):
+        there = [name for name in pair if name in ds]
+        if there:
+            return there
+    return [settings.the_metric(ds, None)]
 
 
 def _common(metrics: Sequence[str]) -> str:
@@ -98,3 +120,150 @@ def _share_heights(axes: Sequence[Axes]) -> None:
     low = limits[:, 0].min()
     for ax in axes:
         ax.set_ylim(max(low, _FLOOR) if ax.get_yscale() == "log" else low, limits[:, 1].max())
+
+
+def overlay(
+    ds: xr.Dataset,
+    over: str | None = None,
+    metric: str | None = None,
+    *,
+    log: bool = False,
+    title: str = "",
+    ax: Axes | None = None,
+) -> Figure:
+    """The curves of all settings in one panel, with bands over the seeds.
+
+    Up to seven settings, and all that are told apart by words, have a colour and a line in the legend; more values
+    of one number are coloured in their order, with a bar of colours beside.
+
+    Args:
+        ds: a result of `sweep`.
+        over: the hyperparameter that names the curves; it must tell the settings apart, and settings that lack it are
+            left out. None names each setting by all that varies.
+        metric: a variable along `epoch` or `step`; by default `val_loss`, or `loss` without test data.
+        log: a logarithmic vertical axis, with the median and each seed in place of the mean and a band.
+        title: a line above.
+        ax: where to draw; by default a new figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: `over` is no hyperparameter or several settings have one value of it, or the metric is no curve.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxlr import grid, sweep
+    >>> ds = sweep(lambda key, lr: {"loss": lr ** jnp.arange(5)}, grid(lr=[0.1, 0.2, 0.3]), seeds=2)
+    >>> [text.get_text() for text in overlay(ds).axes[0].get_legend().get_texts()]
+    ['0.1', '0.2', '0.3']
+    """
+    metric = settings.the_metric(ds, metric)
+    found = settings.curves(ds, over, [metric])
+    figure, ax = one_axes(ax, 6.4, 4.0)
+    _explain(figure, [ax], found, _draw_all(ax, found, metric, log))
+    seeds = of_seeds("median and each" if log else "mean and range", ds.sizes["seed"])
+    ax.set(xlabel=found.along, ylabel=describe(metric))
+    ax.set_title(f"{title} ({seeds})" if title else seeds, fontsize=10)
+    return figure
+
+
+def _draw_all(ax: Axes, found: settings.Curves, metric: str, log: bool) -> ScalarMappable | None:
+    """Every setting's curve, named in the legend or coloured by its number; then what the colours mean."""
+    curves, colors = found.curves[metric], _ordered_colors(found)
+    if colors is None:
+        named = len(found.names) <= _NAMED
+        for i, name in enumerate(found.names):
+            style = STYLES[i // len(COLORS) % len(STYLES)]
+            label = name if named else None
+            (_seeds if log else _band)(ax, curves.isel(setting=i), COLORS[i % len(COLORS)], label, style)
+    else:
+        assert found.values is not None
+        for i in np.argsort(found.values, kind="stable"):
+            (_seeds if log else _band)(ax, curves.isel(setting=int(i)), colors.to_rgba(found.values[i]), None)
+    _fit_height(ax, curves.values, metric, log)
+    return colors
+
+
+def _ordered_colors(found: settings.Curves) -> ScalarMappable | None:
+    """Number -> colour, where one number tells more settings apart than there are distinct colours."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LogNorm, Normalize
+
+    values = found.values
+    if values is None or len(values) <= len(COLORS):
+        return None
+    return ScalarMappable((LogNorm if spans_decades(values) else Normalize)(values.min(), values.max()), shades())
+
+
+def _explain(figure: Figure, axes: Sequence[Axes], found: settings.Curves, colors: ScalarMappable | None) -> None:
+    """A legend, or a bar of colours beside all axes."""
+    if colors is not None:
+        figure.colorbar(colors, ax=list(axes), label=found.over)
+    elif 1 < len(found.names) <= _NAMED:
+        axes[0].legend(title=found.over, title_fontsize=8, fontsize=8, frameon=False)
+
+
+def _fit_height(ax: Axes, values: np.ndarray, metric: str, log: bool) -> None:
+    """Losses just short of diverging do not flatten all others."""
+    found = values[np.isfinite(values)]
+    if log:
+        ax.set_yscale("log")
+    if maximised(metric) or metric == "rate" or not found.size:
+        return
+    if log:
+        found = found[found > 0]
+        if spans_decades(found, DECADES):
+            typical = float(np.median(found))
+            ax.set_ylim(max(found.min() / 2, typical / DECADES), min(found.max() * 2, typical * 1e3))
+        return
+    usual = float(np.quantile(found, 0.95))
+    if found.max() > 10 * usual > 0:
+        ax.set_ylim(min(found.min(), 0), 1.5 * usual)
+
+
+def with_rate(
+    ds: xr.Dataset,
+    over: str | None = None,
+    metric: str | None = None,
+    *,
+    log: bool = False,
+    title: str = "",
+) -> Figure:
+    """The curves of all settings and, below them on the same epochs, the learning rate that each used.
+
+    Args:
+        ds: a result of `sweep` with the variable `rate`.
+        over: the hyperparameter that names the curves, as in `overlay`.
+        metric: the variable above; by default `val_loss`, or `loss` without test data.
+        log: a logarithmic vertical axis for the metric. The rates have one where they span more than a decade.
+        title: a line above.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: the rate is not in the result or unknown, or as for `overlay`.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxlr import grid, sweep
+    >>> def train(key, lr):
+    ...     return {"loss": lr ** jnp.arange(5), "rate": jnp.full(5, lr)}
+    >>> [ax.get_ylabel() for ax in with_rate(sweep(train, grid(lr=[0.1, 0.2]))).axes]
+    ['train loss', 'learning rate']
+    """
+    metric = settings.the_metric(ds, metric)
+    found = settings.curves(ds, over, [metric, "rate"])
+    rates = found.curves["rate"].values
+    if not np.isfinite(rates).any():
+        raise ValueError(f"the rate must be known to be drawn; here it is {ds.attrs.get('rate_note', 'NaN')}")
+    figure, axes = new_figure(2, 1, 6.4, 2.6)
+    above, below = axes[:, 0]
+    above.get_gridspec().set_height_ratios([2, 1])
+    colors = _draw_all(above, found, metric, log)
+    _draw_all(below, found, "rate", spans_decades(rates))
+    _explain(figure, [above, below], found, colors)
+    seeds = of_seeds("median and each" if log else "mean and range", ds.sizes["seed"])
+    above.set(ylabel=describe(metric))
+    above.set_title(f"{title} ({seeds})" if title else seeds, fontsize=10)
+    below.set(xlabel=found.along, ylabel=describe("rate"))
+    return figure

@@ -7,31 +7,37 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxlr.plots.style import COLORS, describe, new_figure, number
-from jaxlr.results import columns, final, maximised, present
+from jaxlr.plots import settings
+from jaxlr.plots.style import COLORS, DECADES, STYLES, describe, number, of_seeds, one_axes, spans_decades
+from jaxlr.results import columns, maximised
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_DECADES = 1e5
-"""Span of a logarithmic axis of losses: those just short of diverging would flatten all others."""
 
-
-def final_against(ds: xr.Dataset, axis: str, metric: str = "val_loss", *, title: str = "") -> Figure:
+def final_against(
+    ds: xr.Dataset, axis: str, metric: str | None = None, *, title: str = "", ax: Axes | None = None
+) -> Figure:
     """A metric at the last computed epoch against a hyperparameter, with bands over the seeds.
 
     One line, the mean over the seeds, for each combination of the other hyperparameters, in a band from the
     lowest to the highest seed. The horizontal axis is logarithmic where the values span more than a decade,
-    the vertical one where a loss does. The best setting is ringed; a setting with a seed that diverged is a
-    gap in its line, with a cross below.
+    the vertical one where a loss does. The best setting is ringed, with the 95 % interval of its mean,
+    `mean ± t(0.975, S - 1) std / sqrt(S)` over its S seeds; a setting with a seed that diverged is a gap in its line,
+    with a cross below. Where one did, the stable region is shaded: the values around the best, on its line, with which
+    no seed diverged.
 
     Args:
         ds: a result of `sweep`.
         axis: a numeric hyperparameter with several values.
-        metric: the variable.
+        metric: the variable; by default `val_loss`, or `loss` without test data.
         title: a line above.
+        ax: where to draw; by default a new figure.
+
+    Returns:
+        The figure.
 
     Raises:
         ValueError: the axis is no such hyperparameter, or the metric is unknown.
@@ -41,48 +47,40 @@ def final_against(ds: xr.Dataset, axis: str, metric: str = "val_loss", *, title:
     >>> final_against(ds, "lr", "loss").axes[0].get_xscale()
     'log'
     """
-    tried = columns(ds)
-    numeric = [name for name, column in tried.items() if column.dtype.kind in "fi" and _varies(column)]
+    tried, metric = columns(ds), settings.the_metric(ds, metric)
+    numeric = [name for name, column in tried.items() if column.dtype.kind in "fi" and settings.varies(column)]
     if axis not in numeric:
         known = ", ".join(numeric) or "none here"
         raise ValueError(f"axis must be a number with several values, {known}; got {axis!r}")
-    values = final(ds, metric).values.reshape(-1, ds.sizes["seed"])
-    figure, axes = new_figure(1, 1, 6.4, 4.0)
-    ax = axes[0, 0]
-    families = _families({name: column for name, column in tried.items() if name != axis}, len(values))
+    values = settings.final_values(ds, metric)
+    figure, ax = one_axes(ax, 6.4, 4.0)
+    families = _families(ds, axis)
     # Sampled settings share nothing with one another: they are points, not lines.
     joined = 2 * len(families) <= len(values)
     for i, (name, rows) in enumerate(families.items() if joined else [("", np.arange(len(values)))]):
         rows = rows[np.argsort(tried[axis][rows], kind="stable")]
-        style = ("-", "--", ":")[i // len(COLORS) % 3] if joined else ""
+        style = STYLES[i // len(COLORS) % len(STYLES)] if joined else ""
         _final_line(ax, tried[axis][rows], values[rows], (i, style, name))
     _scale(ax, tried[axis], values, maximised(metric))
-    _mark_best(ax, tried[axis], values.mean(axis=1), maximised(metric))
+    best = _mark_best(ax, tried[axis], values, maximised(metric))
+    if joined and best is not None:
+        _shade_stable(ax, tried[axis], values, families, best)
     if not np.isfinite(values).all():
         ax.plot([], [], "x", color="0.4", label="a seed diverged")
     if ax.get_legend_handles_labels()[1]:
         ax.legend(fontsize=8, frameon=False, ncols=1 + len(families) // 12 if joined else 1)
-    seeds = f"mean and range of {ds.sizes['seed']} seeds" if ds.sizes["seed"] > 1 else "one seed"
+    seeds = of_seeds("mean and range", ds.sizes["seed"])
     ax.set(xlabel=describe(axis), ylabel=f"final {describe(metric)}")
     ax.set_title(f"{title} ({seeds})" if title else seeds, fontsize=10)
     return figure
 
 
-def _varies(column: np.ndarray) -> bool:
-    return len(np.unique(column[present(column)])) > 1
-
-
-def _families(others: Mapping[str, np.ndarray], n: int) -> dict[str, np.ndarray]:
+def _families(ds: xr.Dataset, axis: str) -> dict[str, np.ndarray]:
     """The settings that differ in nothing but the horizontal axis, by what they share in words."""
-    parts = []
-    for name, column in others.items():
-        there = present(column)
-        if _varies(column) or not there.all():
-            words = [f"{describe(name)} {number(value)}" for value in column.tolist()]
-            parts.append([word if here else "" for word, here in zip(words, there, strict=True)])
+    others = {name: column for name, column in settings.varying(ds).items() if name != axis}
     rows: dict[str, list[int]] = {}
-    for i, shared in enumerate(zip(*parts, strict=True) if parts else [()] * n):
-        rows.setdefault(", ".join(filter(None, shared)), []).append(i)
+    for i, shared in enumerate(settings.in_words(others, len(columns(ds)[axis]))):
+        rows.setdefault(shared, []).append(i)
     return {name: np.array(members) for name, members in rows.items()}
 
 
@@ -102,25 +100,48 @@ def _final_line(ax: Axes, x: np.ndarray, values: np.ndarray, look: tuple[int, st
     crosses[0].set_transform(ax.get_xaxis_transform())
 
 
-def _mark_best(ax: Axes, x: np.ndarray, means: np.ndarray, maximise: bool) -> None:
+def _mark_best(ax: Axes, x: np.ndarray, values: np.ndarray, maximise: bool) -> int | None:
+    """A ring, the interval and words for the best row, which is returned; None where every row has a lost seed."""
+    from scipy import stats
+
+    means = values.mean(axis=1)
     if not np.isfinite(means).any():
-        return
+        return None
     at = int(np.nanargmax(means) if maximise else np.nanargmin(means))
+    seeds = values.shape[1]
+    if seeds > 1:
+        half = stats.t.ppf(0.975, seeds - 1) * values[at].std(ddof=1) / np.sqrt(seeds)
+        ax.errorbar(x[at], means[at], half, color="black", capsize=3, linewidth=1.2, zorder=3)
     ax.plot(x[at], means[at], "o", markersize=11, markerfacecolor="none", markeredgecolor="black")
     text, away = f"best: {number(means[at])} at {number(x[at])}", 11 if maximise else -17
     ax.annotate(text, (x[at], means[at]), (0, away), textcoords="offset points", ha="center", fontsize=8)
     if ax.get_autoscaley_on():
         ax.margins(y=0.12)
+    return at
+
+
+def _shade_stable(ax: Axes, x: np.ndarray, values: np.ndarray, families: Mapping[str, np.ndarray], best: int) -> None:
+    """The values around the best one, among settings that share all else, with which every seed finished."""
+    (rows,) = [rows for rows in families.values() if best in rows]
+    rows = rows[np.argsort(x[rows], kind="stable")]
+    finite = np.isfinite(values[rows]).all(axis=1)
+    if finite.all():
+        return
+    at = int(np.flatnonzero(rows == best)[0])
+    lost = np.flatnonzero(~finite)
+    first = max((i + 1 for i in lost if i < at), default=0)
+    last = min((i - 1 for i in lost if i > at), default=len(rows) - 1)
+    ax.axvspan(x[rows[first]], x[rows[last]], color="0.5", alpha=0.12, linewidth=0, label="no seed diverged", zorder=0)
 
 
 def _scale(ax: Axes, x: np.ndarray, values: np.ndarray, bounded: bool) -> None:
     """Logarithmic axes where values above zero span more than a decade; room for all that was tried."""
     x = x[np.isfinite(x)]
-    if x.min() > 0 and x.max() / x.min() > 10:
+    if spans_decades(x):
         ax.set_xscale("log")
         ax.set_xlim(x.min() / 1.5, x.max() * 1.5)
     found = values[np.isfinite(values)]
-    if not bounded and found.size and found.min() > 0 and found.max() / found.min() > 10:
+    if not bounded and spans_decades(found):
         ax.set_yscale("log")
-        if found.max() / found.min() > _DECADES:
-            ax.set_ylim(found.min() / 3, found.min() * _DECADES)
+        if spans_decades(found, DECADES):
+            ax.set_ylim(found.min() / 3, found.min() * DECADES)

@@ -1,21 +1,30 @@
-"""One look for every figure: colours, words, numbers as text, and new figures with their axes.
+"""One look for every figure: colours, words, numbers as text, and axes to draw on.
 
-The colours are the Okabe-Ito set, which stays distinct for colour-blind readers and in print. Figures have an opaque
-white background, so that they are legible on a dark page too.
+The colours are the Okabe-Ito set, which stays distinct for colour-blind readers and in print; ordered values take
+theirs from cividis, without its palest end. Figures have an opaque white background, so that they are legible on a
+dark page too.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """Okabe and Ito: blue, vermilion, green, purple, orange, sky blue, black."""
+
+STYLES = ("-", "--", "-.", ":")
+"""Line styles, for more lines than colours."""
+
+DECADES = 1e5
+"""Span of a logarithmic axis of losses: those just short of diverging would flatten all others."""
 
 _NAMES = {
     "accuracy": "train accuracy",
@@ -48,9 +57,36 @@ def number(value: Any) -> str:
     return str(value)
 
 
+def spans_decades(values: np.ndarray, least: float = 10) -> bool:
+    """Whether numbers are positive and span more than a factor `least`, so that they want a logarithmic axis.
+
+    >>> spans_decades(np.array([0.01, 1.0])), spans_decades(np.array([0.0, 1.0])), spans_decades(np.array([1.0, 2.0]))
+    (True, False, False)
+    """
+    found = values[np.isfinite(values)]
+    return bool(found.size and found.min() > 0 and found.max() / found.min() > least)
+
+
+def of_seeds(statistic: str, seeds: int) -> str:
+    """What a line shows of its seeds, for a title.
+
+    >>> of_seeds("mean and range", 10), of_seeds("mean and range", 1)
+    ('mean and range of 10 seeds', 'one seed')
+    """
+    return f"{statistic} of {seeds} seeds" if seeds > 1 else "one seed"
+
+
+def shades() -> Colormap:
+    """Dark blue to ochre for ordered values: even in lightness, legible on white."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("shades", mpl.colormaps["cividis"](np.linspace(0, 0.87, 64)))
+
+
 def new_figure(
     rows: int, columns: int, width: float, height: float, *, sharex: bool = True
 ) -> tuple[Figure, np.ndarray]:
+    """A figure and its axes `[rows, columns]`, each `width` by `height` inches."""
     figure = Figure(figsize=(width * columns, height * rows), dpi=130, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharex=sharex)
     for ax in axes.flat:
@@ -58,7 +94,19 @@ def new_figure(
     return figure, axes
 
 
+def one_axes(ax: Axes | None, width: float, height: float) -> tuple[Figure, Axes]:
+    """The caller's axes in this style, or those of a new figure; with the figure that they are on."""
+    if ax is None:
+        figure, axes = new_figure(1, 1, width, height)
+        return figure, axes[0, 0]
+    plain(ax)
+    figure = ax.figure.figure  # of a subfigure, the whole
+    assert isinstance(figure, Figure)
+    return figure, ax
+
+
 def plain(ax: Axes) -> None:
+    """A light grid below, no box, small numbers."""
     ax.grid(True, color="0.88", linewidth=0.6)
     ax.set_axisbelow(True)
     ax.spines[["top", "right"]].set_visible(False)
