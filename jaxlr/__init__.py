@@ -43,6 +43,7 @@ _NAMES = {
     "static": "spaces",
     "sweep": "sweeps",
     "table": "results",
+    "trajectory": "trajectories",
     "uniform": "sampling",
     "with_lr": "inject",
     "zipped": "spaces",

@@ -31,7 +31,7 @@ LAYERS = [
     {"results", "comparison", "tasks", "data"},
     {"wiring"},
     {"training"},
-    {"programs"},
+    {"programs", "trajectories"},
     {"sweeps"},
     {"plots", "claims"},
     {"studies", "summary"},

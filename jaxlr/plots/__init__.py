@@ -1,12 +1,32 @@
 """Pictures of results. The only part that draws: every function takes labelled arrays and returns a figure.
 
-Figures are plain `matplotlib.figure.Figure` objects: save one with `figure.savefig(path)`.
+Figures are plain `matplotlib.figure.Figure` objects: save one with `figure.savefig(path)`. A function that draws one
+panel takes `ax=` too, to draw on the caller's axes.
 """
 
-from jaxlr.plots.curves import panels
+from jaxlr.plots.boundaries import decision_boundaries
+from jaxlr.plots.curves import overlay, panels, with_rate
 from jaxlr.plots.final import final_against
-from jaxlr.plots.problems import descents, scatter
-from jaxlr.plots.rates import lines
+from jaxlr.plots.heat import heatmap
+from jaxlr.plots.parallel import parallel_coordinates
+from jaxlr.plots.problems import contours, descents, scatter
+from jaxlr.plots.rates import gallery, lines
 from jaxlr.plots.style import COLORS, describe, number
 
-__all__ = ["COLORS", "descents", "describe", "final_against", "lines", "number", "panels", "scatter"]
+__all__ = [
+    "COLORS",
+    "contours",
+    "decision_boundaries",
+    "descents",
+    "describe",
+    "final_against",
+    "gallery",
+    "heatmap",
+    "lines",
+    "number",
+    "overlay",
+    "panels",
+    "parallel_coordinates",
+    "scatter",
+    "with_rate",
+]

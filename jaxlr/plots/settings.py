@@ -117,7 +117,11 @@ def _along(ds: xr.Dataset, metrics: list[str]) -> str:
     known = [str(name) for name, values in ds.data_vars.items() if set(values.dims) - members in ({"epoch"}, {"step"})]
     for metric in metrics:
         if metric not in known:
-            got = f"{metric!r} with the dimensions {', '.join(ds[metric].dims)}" if metric in ds else repr(metric)
+            got = (
+                f"{metric!r} with the dimensions {', '.join(map(str, ds[metric].dims))}"
+                if metric in ds
+                else repr(metric)
+            )
             raise ValueError(f"metric must be a curve of the result, one of {', '.join(known) or 'none'}; got {got}")
     return "epoch" if "epoch" in ds[metrics[0]].dims else "step"
 
