@@ -155,21 +155,21 @@ def _linear(w: jax.Array, x: jax.Array) -> jax.Array:
 
 
 class _Recurrent(linen.Module):
-    """A GRU of 24 units that reads symbols `[B, T]` and gives logits for the last `recalled` positions."""
+    """16 recurrent tanh units that read symbols `[B, T]` and give logits for the last `recalled` positions."""
 
     symbols: int
     recalled: int
 
     @linen.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        hidden = linen.RNN(linen.GRUCell(24))(jax.nn.one_hot(x, self.symbols + 1))
+        hidden = linen.RNN(linen.SimpleCell(16))(jax.nn.one_hot(x, self.symbols + 1))
         return linen.Dense(self.symbols)(hidden[:, -self.recalled :])
 
 
 def copying() -> Task:
-    """The copy task: three symbols of four, five blanks, then the three are asked for."""
+    """The copy task: three symbols of four, three blanks, then the three are asked for."""
     rng = np.random.default_rng(0)
-    n, symbols, length, delay = 256, 4, 3, 5
+    n, symbols, length, delay = 160, 4, 3, 3
     y = rng.integers(0, symbols, (n, length)).astype(np.int32)
     x = np.concatenate([y, np.full((n, delay + length), symbols, np.int32)], axis=1)
     return tasks.supervised(_Recurrent(symbols, length), _recall, x, y)
