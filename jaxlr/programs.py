@@ -7,6 +7,7 @@ between settings, so their shuffled batches are not batched over the settings.
 from __future__ import annotations
 
 import os
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -98,6 +99,35 @@ class Program(NamedTuple):
         return need * sharing <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
 
+class Cost(NamedTuple):
+    """What it took to have the programs.
+
+    Attributes:
+        compilations: groups that had to be compiled.
+        trace_seconds: tracing their functions and lowering them to XLA's input.
+        compile_seconds: XLA's compilation, or reading its persistent cache.
+    """
+
+    compilations: int = 0
+    trace_seconds: float = 0.0
+    compile_seconds: float = 0.0
+
+    def plus(self, other: Cost) -> Cost:
+        """Both together."""
+        return Cost(
+            self.compilations + other.compilations,
+            self.trace_seconds + other.trace_seconds,
+            self.compile_seconds + other.compile_seconds,
+        )
+
+
+class Lowered(NamedTuple):
+    """A group's functions as `Program` has them, traced but not compiled."""
+
+    start: Any
+    advance: Any
+
+
 class Carried(NamedTuple):
     """What a segment hands to the next: the members' carries, and the best weights so far where they are kept."""
 
@@ -110,20 +140,34 @@ _programs: weakref.WeakKeyDictionary[Any, dict[Any, Program]] = weakref.WeakKeyD
 """Compiled programs live as long as the experiment or function that they train."""
 
 
-def compiled(run: Run, groups: list[Group], layout: Layout, key: jax.Array) -> tuple[list[Program], int]:
-    """The groups' programs, those not yet compiled side by side, and how many had to be compiled."""
+def compiled(run: Run, groups: list[Group], layout: Layout, key: jax.Array) -> tuple[list[Program], Cost]:
+    """The groups' programs, those not yet compiled side by side, and what that took."""
     known = _programs.setdefault(run, {})
     names = [_name(group, layout, key) for group in groups]
     missing = {name: group for name, group in zip(names, groups, strict=True) if name not in known}
+    began = time.perf_counter()
     # Tracing finds what does not fit, so every group is traced before the first is compiled.
     lowered = [_lower(run, group, layout, key) for group in missing.values()]
     _check_alike(run, lowered)
+    traced = time.perf_counter()
     with ThreadPoolExecutor(max_workers=max(2 * len(lowered), 1)) as pool:
-        compiling = [[pool.submit(part.compile) for part in parts] for parts in lowered]
-        for name, parts in zip(missing, compiling, strict=True):
-            *start, advance = [part.result() for part in parts]
-            known[name] = Program(start[0] if start else None, advance)
-    return [known[name] for name in names], len(missing)
+        started = [pool.submit(_compile_start, part.start, layout) for part in lowered]
+        advancing = [pool.submit(part.advance.compile) for part in lowered]
+        for name, start, advance in zip(missing, started, advancing, strict=True):
+            known[name] = Program(start.result(), advance.result())
+    return [known[name] for name in names], Cost(len(missing), traced - began, time.perf_counter() - traced)
+
+
+def _compile_start(start: Any, layout: Layout) -> Any:
+    """Compile what begins a block, if there is such; on a CPU with few of LLVM's passes.
+
+    It is nearly all random bits, which take LLVM as long as the training does (1.7 s, against 0.6 s at level 1), and
+    it runs once a block, against thousands of updates.
+    """
+    if start is None:
+        return None
+    on_cpu = layout.devices[0].platform == "cpu"
+    return start.compile(compiler_options={"xla_backend_optimization_level": 1} if on_cpu else None)
 
 
 def _name(group: Group, layout: Layout, key: jax.Array) -> Any:
@@ -134,7 +178,7 @@ def _name(group: Group, layout: Layout, key: jax.Array) -> Any:
     return statics, tree, kinds, layout, key.dtype, jnp.result_type(float)
 
 
-def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> list[Any]:
+def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> Lowered:
     """The group's functions over a block of members, traced."""
     # jax.make_mesh gives explicit axis types on recent JAX, under which a vmapped training fails.
     mesh = Mesh(np.array(layout.devices), ("settings",))
@@ -156,7 +200,7 @@ def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> list[Any]:
         if not isinstance(run, Experiment):
             function = _train_function(run, group.static)
             _check_pure(function, (key, seeds, rows))
-            return [lower(function, (whole, whole, split), split, (key, seeds, rows))]
+            return Lowered(None, lower(function, (whole, whole, split), split, (key, seeds, rows)))
         start = _start_function(run, group.static, layout.keep)
         advance = _advance_function(run, group.static, layout)
         begin = lower(start, (whole, whole, split), split, (key, seeds, rows))
@@ -164,7 +208,7 @@ def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> list[Any]:
         ins = (split, whole, whole, split, whole, whole)
         outs = (split, PartitionSpec(None, "settings"))
         args = (carry, key, seeds, rows, scalar, scalar)
-        return [begin, lower(advance, ins, outs, args, donate_argnums=0)]
+        return Lowered(begin, lower(advance, ins, outs, args, donate_argnums=0))
     except TypeError as error:
         # JAX's own errors of this kind are TypeErrors, not all of a class of their own.
         if not isinstance(error, jax.errors.JAXTypeError) and "concrete values" not in str(error):
@@ -176,10 +220,10 @@ def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> list[Any]:
         ) from error
 
 
-def _check_alike(run: Run, lowered: list[list[Any]]) -> None:
+def _check_alike(run: Run, lowered: list[Lowered]) -> None:
     """Every group gives the same metrics: they go into the same arrays."""
     found = []
-    for *_, advance in lowered:
+    for _, advance in lowered:
         metrics = advance.out_info[1] if isinstance(run, Experiment) else advance.out_info
         found.append({name: (leaf.shape[2:], str(leaf.dtype)) for name, leaf in metrics.items()})
     for other in found[1:]:
@@ -255,7 +299,8 @@ def _advance_function(run: Experiment, static: dict[str, Any], layout: Layout) -
             _check_names(metrics, hp)
             return _kept(carried, carry, metrics), metrics
 
-        members = jax.vmap(jax.vmap(one, (0, 0, None)), (0, None, 0))
+        # Under jit the epoch is traced once for its metrics' shapes and for the loop.
+        members = jax.jit(jax.vmap(jax.vmap(one, (0, 0, None)), (0, None, 0)))
         seed_keys = _seed_keys(key, seeds)
 
         def body(i: jax.Array, loop: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:

@@ -12,26 +12,17 @@ import math
 import operator
 import time
 import warnings
-from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
-from jaxlr import _checks, programs, spaces
-from jaxlr.programs import Layout, Program, Run, Shape
+from jaxlr import _checks, blocks, programs, spaces
+from jaxlr.programs import Cost, Layout, Program, Run, Shape
 from jaxlr.spaces import Group, Space
 from jaxlr.training import Experiment
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["Plan", "plan", "sweep"]
-
-PyTree = Any
-Arrays = dict[str, np.ndarray]
-Report = Callable[[int], None]
 
 _CACHED_MEMBERS = 64
 """Members for each CPU device that `chunk="auto"` aims at: their working set stays in the cache of a core."""
@@ -100,7 +91,8 @@ def sweep(
         A Dataset with the dimensions `(<axes...>, seed, epoch)`: the experiment's metrics, and for each member
         `status` (`ok`, `diverged`, `stopped`, or `unfinished` after an interrupt) and `diverged_at` (first epoch with
         a non-finite loss, 0 for never; the metrics are NaN from there on). Its attributes tell the versions, the
-        device, the block's shape and the seconds spent compiling and running. With `keep`, a pair of the Dataset and
+        device, the block's shape, the programs compiled, and the seconds spent tracing, compiling and running, of
+        which `host_seconds` without waiting for a device. With `keep`, a pair of the Dataset and
         the weights, whose leading axes are `(<axes...>, seed)`.
 
     Raises:
@@ -119,12 +111,11 @@ def sweep(
     from jaxlr import results
 
     key = jax.random.key(0) if key is None else key
-    began = time.perf_counter()
-    groups, compiled, layout, compilations = _prepare(run, space, seeds, key, chunk, devices, segment, keep)
-    work = _Work(len(space), seeds, _reporter(progress, _epochs(run) * len(space) * seeds))
+    groups, compiled, layout, cost = _prepare(run, space, seeds, key, chunk, devices, segment, keep)
+    work = blocks.Work(len(space), seeds, _reporter(progress, _epochs(run) * len(space) * seeds))
     started = time.perf_counter()
     for group, program in zip(groups, compiled, strict=True):
-        if not _train_group(run, group, program, layout, key, work):
+        if not blocks.train(run, group, program, layout, key, work):
             warnings.warn("the sweep was interrupted: what is finished is returned", stacklevel=2)
             break
     attributes = {
@@ -132,15 +123,26 @@ def sweep(
         "backend": layout.devices[0].platform,
         "device": layout.devices[0].device_kind,
         "chunk": ", then ".join(map(str, dict.fromkeys([layout.shape, *work.shapes]))),
-        "compilations": compilations + work.compilations,
-        "compile_seconds": round(started - began + work.compile_seconds, 3),
-        "run_seconds": round(time.perf_counter() - started - work.compile_seconds, 3),
+        **_costs(cost, work, time.perf_counter() - started),
     }
     along = "epoch" if isinstance(run, Experiment) else "step"
     ds = results.label(space, work.arrays, work.finished, attributes, along)
     if keep is None:
         return ds
     return ds, jax.tree.map(lambda a: a.reshape(*space.dims.values(), *a.shape[1:]), work.params)
+
+
+def _costs(before: Cost, work: blocks.Work, seconds: float) -> dict[str, Any]:
+    """Where the time went: `host_seconds` is the part of `run_seconds` that no device was waited for."""
+    cost = before.plus(work.cost)
+    running = seconds - work.cost.trace_seconds - work.cost.compile_seconds
+    return {
+        "compilations": cost.compilations,
+        "trace_seconds": round(cost.trace_seconds, 3),
+        "compile_seconds": round(cost.compile_seconds, 3),
+        "run_seconds": round(running, 3),
+        "host_seconds": round(running - work.device_seconds, 3),
+    }
 
 
 def plan(
@@ -162,14 +164,14 @@ def plan(
     (24, ({'name': 'a'}, {'name': 'b'}), 2, Shape(settings=4, seeds=4, devices=1), 2)
     """
     key = jax.random.key(0)
-    groups, compiled, layout, compilations = _prepare(run, space, seeds, key, chunk, devices, segment, None)
+    groups, compiled, layout, cost = _prepare(run, space, seeds, key, chunk, devices, segment, None)
     shape = layout.shape
     return Plan(
         len(space),
         seeds,
         len(space) * seeds,
         tuple(group.static for group in groups),
-        compilations,
+        cost.compilations,
         shape,
         sum(math.ceil(len(group.rows) / shape.rows) for group in groups) * math.ceil(seeds / shape.seeds),
         max(program.memory() for program in compiled),
@@ -185,8 +187,8 @@ def _prepare(
     devices: int | Sequence[jax.Device] | None,
     segment: int,
     keep: str | None,
-) -> tuple[list[Group], list[Program], Layout, int]:
-    """Check everything, lay out the blocks and compile: groups, their programs, the layout, how many were compiled."""
+) -> tuple[list[Group], list[Program], Layout, Cost]:
+    """Check everything, lay out the blocks and compile: groups, their programs, the layout, what compiling took."""
     groups = _groups(run, space)
     _checks.count("segment", segment)
     if keep is not None:
@@ -194,10 +196,10 @@ def _prepare(
         if not isinstance(run, Experiment):
             raise ValueError(f"keep must be left out for a training function, whose weights are its own; got {keep!r}")
     shape, used = _shape(space, groups, seeds, chunk, devices)
-    compiled, layout, compilations = _fitting(
+    compiled, layout, cost = _fitting(
         run, groups, Layout(shape, tuple(used), segment, keep), key, adapt=chunk == "auto"
     )
-    return groups, compiled, layout, compilations
+    return groups, compiled, layout, cost
 
 
 def _groups(run: Run, space: Space) -> list[Group]:
@@ -272,150 +274,16 @@ def _devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
 
 def _fitting(
     run: Run, groups: list[Group], layout: Layout, key: jax.Array, *, adapt: bool
-) -> tuple[list[Program], Layout, int]:
+) -> tuple[list[Program], Layout, Cost]:
     """The groups' programs; where `adapt` is set, of a block small enough for the devices' memory."""
-    compilations = 0
+    cost = Cost()
     while True:
-        compiled, new = programs.compiled(run, groups, layout, key)
-        compilations += new
+        compiled, more = programs.compiled(run, groups, layout, key)
+        cost = cost.plus(more)
         half = layout.shape.halved()
         if not adapt or half is None or all(p.fits(layout.devices[0], len(layout.devices)) for p in compiled):
-            return compiled, layout, compilations
+            return compiled, layout, cost
         layout = layout._replace(shape=half)
-
-
-class _Work:
-    """What a sweep has computed so far, on the host."""
-
-    def __init__(self, settings: int, seeds: int, report: Report) -> None:
-        self.arrays: Arrays = {}
-        self.params: PyTree = None
-        self.finished = np.zeros((settings, seeds), bool)
-        self.report = report
-        self.shapes: list[Shape] = []
-        self.compilations = 0
-        self.compile_seconds = 0.0
-
-    def store(self, settings: np.ndarray, seeds: np.ndarray, out: Arrays, params: PyTree) -> None:
-        """Put a block's arrays `[settings, seeds, ...]` where they belong; padding repeats a member."""
-        at = np.ix_(settings, seeds)
-
-        def put(whole: np.ndarray | None, values: np.ndarray) -> np.ndarray:
-            if whole is None:
-                empty = np.nan if np.issubdtype(values.dtype, np.inexact) else 0
-                whole = np.full((*self.finished.shape, *values.shape[2:]), empty, values.dtype)
-            whole[at] = values
-            return whole
-
-        self.arrays = {name: put(self.arrays.get(name), values) for name, values in out.items()}
-        if params is not None:
-            nothing = jax.tree.map(lambda _: None, params)
-            old = nothing if self.params is None else self.params
-            leaves, tree = jax.tree.flatten(params)
-            kept = jax.tree.leaves(old, is_leaf=lambda leaf: leaf is None)
-            self.params = jax.tree.unflatten(tree, [put(a, b) for a, b in zip(kept, leaves, strict=True)])
-        self.finished[at] = True
-
-
-def _train_group(run: Run, group: Group, program: Program, layout: Layout, key: jax.Array, work: _Work) -> bool:
-    """Train a group block by block; False when the user interrupted it and something is finished.
-
-    Where a device runs out of memory, what is left goes on with half the block.
-    """
-    rows = np.arange(len(group.rows))
-    seeds = np.arange(work.finished.shape[1])
-    left = deque((rows, part) for part in _parts(seeds, layout.shape.seeds))
-    while left:
-        settings, inner = left.popleft()
-        shape = layout.shape
-        if len(inner) > shape.seeds:
-            left.extendleft((settings, part) for part in reversed(_parts(inner, shape.seeds)))
-            continue
-        now, later = settings[: shape.rows], settings[shape.rows :]
-        try:
-            out, params = _run_block(run, program, group, layout, key, _padded(now, shape.rows), inner, work.report)
-        except KeyboardInterrupt:
-            if work.finished.any():
-                return False
-            raise
-        except jax.errors.JaxRuntimeError as error:
-            half = shape.halved()
-            if half is None or not _is_out_of_memory(error):
-                raise
-            program, layout = _smaller(run, group, layout._replace(shape=half), key, work)
-            left.appendleft((settings, inner))
-            continue
-        work.store(group.rows[_padded(now, shape.rows)], _padded(inner, shape.seeds), out, params)
-        if len(later):
-            left.appendleft((later, inner))
-    return True
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
-
-
-def _smaller(run: Run, group: Group, layout: Layout, key: jax.Array, work: _Work) -> tuple[Program, Layout]:
-    warnings.warn(f"a device ran out of memory: going on with blocks of {layout.shape}", stacklevel=4)
-    began = time.perf_counter()
-    (program,), new = programs.compiled(run, [group], layout, key)
-    work.compile_seconds += time.perf_counter() - began
-    work.compilations += new
-    work.shapes.append(layout.shape)
-    return program, layout
-
-
-def _parts(positions: np.ndarray, size: int) -> list[np.ndarray]:
-    return [positions[start : start + size] for start in range(0, len(positions), size)]
-
-
-def _padded(positions: np.ndarray, size: int) -> np.ndarray:
-    """To `size` positions, the last one repeated."""
-    return np.pad(positions, (0, size - len(positions)), mode="edge")
-
-
-def _run_block(
-    run: Run,
-    program: Program,
-    group: Group,
-    layout: Layout,
-    key: jax.Array,
-    rows: np.ndarray,
-    seeds: np.ndarray,
-    report: Report,
-) -> tuple[Arrays, PyTree]:
-    """A block's whole training: its metrics `[settings, seeds, ...]`, and its weights where they are kept."""
-    new = len(np.unique(rows)) * len(seeds)
-    traced = jax.tree.map(lambda leaf: leaf[rows], group.traced)
-    block = programs.numbered(traced, rows.astype(np.int32))
-    args = (key, _padded(seeds, layout.shape.seeds).astype(np.int32), block)
-    if not isinstance(run, Experiment):
-        out = {name: np.asarray(value) for name, value in program.advance(*args).items()}
-        report(new)
-        return out, None
-    assert program.start is not None
-    carried, parts = program.start(*args), []
-    pending: tuple[int, dict[str, jax.Array]] | None = None
-    for first in range(0, run.epochs, layout.segment):
-        count = min(layout.segment, run.epochs - first)
-        carried, metrics = program.advance(carried, *args, np.int32(first), np.int32(count))
-        # The device computes this segment while the host reads the one before.
-        parts += _read(pending, report, new)
-        pending = count, metrics
-    parts += _read(pending, report, new)
-    out = {name: np.moveaxis(np.concatenate([part[name] for part in parts]), 0, 2) for name in parts[0]}
-    kept = {"last": carried.run.params, "best": carried.best, None: None}[layout.keep]
-    return out, jax.tree.map(np.asarray, kept)
-
-
-def _read(pending: tuple[int, dict[str, jax.Array]] | None, report: Report, members: int) -> list[Arrays]:
-    """The metrics of a segment on the host, once they are there."""
-    if pending is None:
-        return []
-    count, metrics = pending
-    part = {name: np.asarray(value)[:count] for name, value in metrics.items()}
-    report(count * members)
-    return [part]
 
 
 def _epochs(run: Run) -> int:
