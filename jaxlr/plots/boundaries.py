@@ -107,27 +107,26 @@ def _plane(x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _classes(
     classify: Callable[[PyTree, Any], Any], params: PyTree, mesh: np.ndarray, epochs: Sequence[int]
 ) -> np.ndarray:
-    """The class of every point at every epoch to show, `[epochs, _MESH, _MESH]`."""
+    """The class of every point at every epoch to show, `[epochs, _MESH, _MESH]`; beyond the colours they repeat."""
     import jax
 
     shown = jax.tree.map(lambda leaf: leaf[np.asarray(epochs)], params)
     found = np.asarray(jax.jit(jax.vmap(classify, in_axes=(0, None)))(shown, mesh))
     if found.shape != (len(epochs), len(mesh)):
         raise ValueError(f"classify must give one class for each point, [{len(mesh)}], got {found.shape[1:]}")
-    return found.reshape(len(epochs), _MESH, _MESH)
+    return found.reshape(len(epochs), _MESH, _MESH) % len(COLORS)
 
 
 def _panel(
     ax: Axes, name: str, first: np.ndarray, sides: tuple[np.ndarray, np.ndarray], x: np.ndarray, labels: np.ndarray
 ) -> Any:
     """The points on the classes of the first frame, whose picture is returned."""
-    from matplotlib.colors import BoundaryNorm, ListedColormap
+    from matplotlib.colors import ListedColormap
 
-    shades = ListedColormap(COLORS[:-1])
-    norm = BoundaryNorm(np.arange(-0.5, len(COLORS)), len(COLORS) - 1)
-    picture = ax.pcolormesh(*sides, first % (len(COLORS) - 1), cmap=shades, norm=norm, alpha=0.35, shading="nearest")
+    look = {"cmap": ListedColormap(COLORS), "vmin": -0.5, "vmax": len(COLORS) - 0.5, "alpha": 0.35}
+    picture = ax.pcolormesh(*sides, first, shading="nearest", **look)
     for i, label in enumerate(np.unique(labels)):
-        chosen, color = labels == label, COLORS[int(label) % (len(COLORS) - 1)]
+        chosen, color = labels == label, COLORS[int(label) % len(COLORS)]
         ax.scatter(x[chosen, 0], x[chosen, 1], s=5, marker="os^Dv"[i % 5], color=color, linewidths=0)
     ax.set_title(name, fontsize=9)
     ax.set(xticks=[], yticks=[])

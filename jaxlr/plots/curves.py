@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxlr.plots import settings
-from jaxlr.plots.style import COLORS, DECADES, STYLES, describe, new_figure, of_seeds, one_axes, shades, spans_decades
+from jaxlr.plots.style import (
+    COLORS,
+    DECADES,
+    STYLES,
+    describe,
+    is_ladder,
+    new_figure,
+    of_seeds,
+    one_axes,
+    shades,
+    spans_decades,
+)
 from jaxlr.results import maximised
 
 if TYPE_CHECKING:
@@ -30,6 +41,12 @@ def _seeds(ax: Axes, values: xr.DataArray, color: Any, name: str | None, style: 
     x = values[str(curves.dims[1])].values
     ax.plot(x, curves.values.T, color=color, linewidth=0.6, alpha=0.45)
     ax.plot(x, np.median(curves.values, axis=0), color=color, linewidth=1.8, linestyle=style, label=name)
+
+
+def _line(ax: Axes, values: xr.DataArray, color: Any, name: str | None, style: str = "-") -> None:
+    """The median over the seeds alone, where bands of many settings would hide one another."""
+    x = values[str(values.dims[-1])].values
+    ax.plot(x, values.median("seed", skipna=False).values, color=color, linewidth=1.3, linestyle=style, label=name)
 
 
 def _band(ax: Axes, values: xr.DataArray, color: Any, name: str | None, style: str = "-") -> None:
@@ -89,8 +106,9 @@ def panels(
     for ax in axes.flat[len(found.names) :]:
         ax.set_visible(False)
     _share_heights(list(axes.flat[: len(found.names)]))
-    for ax in axes[-1]:
+    for ax in axes.flat[len(found.names) - min(columns, len(found.names)) : len(found.names)]:
         ax.set_xlabel(found.along, fontsize=9)
+        ax.tick_params(labelbottom=True)
     for ax in axes[:, 0]:
         ax.set_ylabel(describe(metrics[0]) if len(metrics) == 1 else _common(metrics), fontsize=9)
     seeds = of_seeds("median and each" if log else "mean and range", ds.sizes["seed"])
@@ -131,17 +149,17 @@ def overlay(
     title: str = "",
     ax: Axes | None = None,
 ) -> Figure:
-    """The curves of all settings in one panel, with bands over the seeds.
+    """The curves of all settings in one panel: up to seven with bands over the seeds, more as medians.
 
-    Up to seven settings, and all that are told apart by words, have a colour and a line in the legend; more values
-    of one number are coloured in their order, with a bar of colours beside.
+    More than seven values of one number are coloured in their order, with a bar of colours beside; other settings
+    have a colour each and a line in the legend.
 
     Args:
         ds: a result of `sweep`.
         over: the hyperparameter that names the curves; it must tell the settings apart, and settings that lack it are
             left out. None names each setting by all that varies.
         metric: a variable along `epoch` or `step`; by default `val_loss`, or `loss` without test data.
-        log: a logarithmic vertical axis, with the median and each seed in place of the mean and a band.
+        log: a logarithmic vertical axis; up to seven settings then have the median and each seed as lines.
         title: a line above.
         ax: where to draw; by default a new figure.
 
@@ -161,25 +179,32 @@ def overlay(
     found = settings.curves(ds, over, [metric])
     figure, ax = one_axes(ax, 6.4, 4.0)
     _explain(figure, [ax], found, _draw_all(ax, found, metric, log))
-    seeds = of_seeds("median and each" if log else "mean and range", ds.sizes["seed"])
     ax.set(xlabel=found.along, ylabel=describe(metric))
-    ax.set_title(f"{title} ({seeds})" if title else seeds, fontsize=10)
+    ax.set_title(_title(title, found, log), fontsize=10)
     return figure
+
+
+def _title(title: str, found: settings.Curves, log: bool) -> str:
+    drawn = "median" if len(found.names) > len(COLORS) else "median and each" if log else "mean and range"
+    (values, *_) = found.curves.values()
+    seeds = of_seeds(drawn, values.sizes["seed"])
+    return f"{title} ({seeds})" if title else seeds
 
 
 def _draw_all(ax: Axes, found: settings.Curves, metric: str, log: bool) -> ScalarMappable | None:
     """Every setting's curve, named in the legend or coloured by its number; then what the colours mean."""
     curves, colors = found.curves[metric], _ordered_colors(found)
+    draw = _line if len(found.names) > len(COLORS) else _seeds if log or metric == "rate" else _band
     if colors is None:
         named = len(found.names) <= _NAMED
         for i, name in enumerate(found.names):
             style = STYLES[i // len(COLORS) % len(STYLES)]
             label = name if named else None
-            (_seeds if log else _band)(ax, curves.isel(setting=i), COLORS[i % len(COLORS)], label, style)
+            draw(ax, curves.isel(setting=i), COLORS[i % len(COLORS)], label, style)
     else:
         assert found.values is not None
         for i in np.argsort(found.values, kind="stable"):
-            (_seeds if log else _band)(ax, curves.isel(setting=int(i)), colors.to_rgba(found.values[i]), None)
+            draw(ax, curves.isel(setting=int(i)), colors.to_rgba(found.values[i]), None)
     _fit_height(ax, curves.values, metric, log)
     return colors
 
@@ -192,33 +217,37 @@ def _ordered_colors(found: settings.Curves) -> ScalarMappable | None:
     values = found.values
     if values is None or len(values) <= len(COLORS):
         return None
-    return ScalarMappable((LogNorm if spans_decades(values) else Normalize)(values.min(), values.max()), shades())
+    return ScalarMappable((LogNorm if is_ladder(values) else Normalize)(values.min(), values.max()), shades())
 
 
 def _explain(figure: Figure, axes: Sequence[Axes], found: settings.Curves, colors: ScalarMappable | None) -> None:
     """A legend, or a bar of colours beside all axes."""
     if colors is not None:
-        figure.colorbar(colors, ax=list(axes), label=found.over)
+        figure.colorbar(colors, ax=list(axes), label=found.over).ax.tick_params(labelsize=8)
     elif 1 < len(found.names) <= _NAMED:
-        axes[0].legend(title=found.over, title_fontsize=8, fontsize=8, frameon=False)
+        beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(found.names) > len(COLORS) else {}
+        axes[0].legend(title=found.over, title_fontsize=8, fontsize=8, frameon=False, **beside)
 
 
 def _fit_height(ax: Axes, values: np.ndarray, metric: str, log: bool) -> None:
-    """Losses just short of diverging do not flatten all others."""
+    """Losses `[setting, seed, along]` just short of diverging do not flatten all others; rates stand on a floor."""
     found = values[np.isfinite(values)]
     if log:
         ax.set_yscale("log")
-    if maximised(metric) or metric == "rate" or not found.size:
+    if maximised(metric) or not found.size:
         return
     if log:
+        low, high = ax.get_ylim()
         found = found[found > 0]
-        if spans_decades(found, DECADES):
-            typical = float(np.median(found))
-            ax.set_ylim(max(found.min() / 2, typical / DECADES), min(found.max() * 2, typical * 1e3))
+        typical = float(np.median(found)) if found.size else 1.0
+        top = high if metric == "rate" else min(high, typical * DECADES**0.5)
+        ax.set_ylim(max(low, _FLOOR if metric == "rate" else typical / DECADES), top)
         return
-    usual = float(np.quantile(found, 0.95))
-    if found.max() > 10 * usual > 0:
-        ax.set_ylim(min(found.min(), 0), 1.5 * usual)
+    drawn = np.median(values, axis=1, keepdims=True) if len(values) > len(COLORS) else values
+    highest = np.where(np.isfinite(drawn), drawn, -np.inf).max(axis=(1, 2))
+    usual = float(np.median(highest))
+    if metric != "rate" and highest.max() > 10 * usual > 0:
+        ax.set_ylim(min(float(found.min()), 0), 1.5 * usual)
 
 
 def with_rate(
@@ -260,10 +289,10 @@ def with_rate(
     above, below = axes[:, 0]
     above.get_gridspec().set_height_ratios([2, 1])
     colors = _draw_all(above, found, metric, log)
-    _draw_all(below, found, "rate", spans_decades(rates))
+    # Seeds drop their rates at different epochs: a mean over them would show rates that none of them used.
+    _draw_all(below, found, "rate", spans_decades(rates[rates > 0]))
     _explain(figure, [above, below], found, colors)
-    seeds = of_seeds("median and each" if log else "mean and range", ds.sizes["seed"])
     above.set(ylabel=describe(metric))
-    above.set_title(f"{title} ({seeds})" if title else seeds, fontsize=10)
+    above.set_title(_title(title, found, log), fontsize=10)
     below.set(xlabel=found.along, ylabel=describe("rate"))
     return figure

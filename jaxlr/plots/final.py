@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxlr.plots import settings
-from jaxlr.plots.style import COLORS, DECADES, STYLES, describe, number, of_seeds, one_axes, spans_decades
+from jaxlr.plots.style import COLORS, DECADES, STYLES, describe, is_ladder, number, of_seeds, one_axes, spans_decades
 from jaxlr.results import columns, maximised
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _mark_best(ax: Axes, x: np.ndarray, values: np.ndarray, maximise: bool) -> i
 
 def _shade_stable(ax: Axes, x: np.ndarray, values: np.ndarray, families: Mapping[str, np.ndarray], best: int) -> None:
     """The values around the best one, among settings that share all else, with which every seed finished."""
-    (rows,) = [rows for rows in families.values() if best in rows]
+    ((name, rows),) = [(name, rows) for name, rows in families.items() if best in rows]
     rows = rows[np.argsort(x[rows], kind="stable")]
     finite = np.isfinite(values[rows]).all(axis=1)
     if finite.all():
@@ -131,13 +131,14 @@ def _shade_stable(ax: Axes, x: np.ndarray, values: np.ndarray, families: Mapping
     lost = np.flatnonzero(~finite)
     first = max((i + 1 for i in lost if i < at), default=0)
     last = min((i - 1 for i in lost if i > at), default=len(rows) - 1)
-    ax.axvspan(x[rows[first]], x[rows[last]], color="0.5", alpha=0.12, linewidth=0, label="no seed diverged", zorder=0)
+    words = f"no seed diverged, {name}" if name else "no seed diverged"
+    ax.axvspan(x[rows[first]], x[rows[last]], color="0.5", alpha=0.12, linewidth=0, label=words, zorder=0)
 
 
 def _scale(ax: Axes, x: np.ndarray, values: np.ndarray, bounded: bool) -> None:
     """Logarithmic axes where values above zero span more than a decade; room for all that was tried."""
     x = x[np.isfinite(x)]
-    if spans_decades(x):
+    if is_ladder(x):
         ax.set_xscale("log")
         ax.set_xlim(x.min() / 1.5, x.max() * 1.5)
     found = values[np.isfinite(values)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxlr.plots import settings
-from jaxlr.plots.style import describe, number, of_seeds, one_axes, shades, spans_decades
+from jaxlr.plots.style import ceiling, describe, is_ladder, number, of_seeds, one_axes, shades, spans_decades
 from jaxlr.results import columns, maximised, present
 
 if TYPE_CHECKING:
@@ -36,8 +36,8 @@ def heatmap(
 
     A cell is the mean over the seeds at the last computed epoch; where other hyperparameters vary too, the best over
     them. The best cell is framed, one with a diverged seed in every setting is crossed, one that was not tried is
-    empty. Settings that form no table, such as sampled ones, are points. Losses over more than a decade have
-    logarithmic colours.
+    empty. Settings that form no table, such as sampled ones, are points. The colours of losses end at three times their
+    median, and ten times the lowest at least: those just short of diverging would flatten all others.
 
     Args:
         ds: a result of `sweep`.
@@ -76,7 +76,7 @@ def heatmap(
         _draw_table(ax, cells, norm, maximised(metric))
     else:
         _draw_points(ax, columns(ds)[x], columns(ds)[y], values, norm, maximised(metric))
-    _color_bar(figure, ax, norm, ds, metric, [name for name in settings.varying(ds) if name not in (x, y)])
+    _color_bar(figure, ax, norm, values, metric, [name for name in settings.varying(ds) if name not in (x, y)])
     seeds = of_seeds("mean", ds.sizes["seed"])
     ax.set(xlabel=describe(x), ylabel=describe(y))
     ax.set_title(f"{title} ({seeds})" if title else seeds, fontsize=10)
@@ -89,8 +89,10 @@ def _norm(values: np.ndarray, bounded: bool) -> Normalize:
     found = values[np.isfinite(values)]
     if not found.size:
         return Normalize(0, 1)
-    kind = LogNorm if not bounded and spans_decades(found) else Normalize
-    return kind(found.min(), found.max())
+    if bounded:
+        return Normalize(found.min(), found.max())
+    top = ceiling(found)
+    return (LogNorm if spans_decades(found, 5) else Normalize)(found.min(), top, clip=True)
 
 
 def _cells(ds: xr.Dataset, x: str, y: str, values: np.ndarray, maximise: bool) -> _Cells:
@@ -125,15 +127,20 @@ def _draw_table(ax: Axes, cells: _Cells, norm: Normalize, maximise: bool) -> Non
         if np.isnan(value) and cells.tried[j, i]:
             ax.plot(i, j, "x", color="0.45", markersize=7)
         elif np.isfinite(value) and cells.values.size <= _WRITTEN:
-            ax.text(i, j, f"{value:.3g}", ha="center", va="center", fontsize=size, color=_ink(colors(norm(value))))
+            ax.text(i, j, _short(value), ha="center", va="center", fontsize=size, color=_ink(colors(norm(value))))
     ax.set_xticks(range(across), [number(value) for value in cells.x.tolist()])
     ax.set_yticks(range(rows), [number(value) for value in cells.y.tolist()])
-    ax.tick_params(axis="x", labelrotation=0 if across <= 9 else 90)
+    ax.tick_params(axis="x", labelrotation=0 if across <= 12 else 90)
     ax.set(xlim=(-0.5, across - 0.5), ylim=(-0.5, rows - 0.5))
     if np.isfinite(cells.values).any():
         at = (np.nanargmax if maximise else np.nanargmin)(cells.values)
         j, i = np.unravel_index(at, cells.values.shape)
         ax.add_patch(Rectangle((i - 0.5, j - 0.5), 1, 1, fill=False, edgecolor="#D55E00", linewidth=2.2, clip_on=False))
+
+
+def _short(value: float) -> str:
+    """Three digits, or the order of magnitude of what does not fit into a cell."""
+    return f"{value:.3g}" if 1e-3 < abs(value) < 1e4 or value == 0 else number(float(f"{value:.0e}"))
 
 
 def _ink(color: tuple[float, ...]) -> str:
@@ -148,16 +155,18 @@ def _draw_points(ax: Axes, x: np.ndarray, y: np.ndarray, values: np.ndarray, nor
     if good.any():
         best = int((np.nanargmax if maximise else np.nanargmin)(values))
         ax.plot(x[best], y[best], "o", markersize=12, markerfacecolor="none", markeredgecolor="#D55E00", mew=2)
-    if spans_decades(x):
+    if is_ladder(x):
         ax.set_xscale("log")
-    if spans_decades(y):
+    if is_ladder(y):
         ax.set_yscale("log")
 
 
-def _color_bar(figure: Figure, ax: Axes, norm: Normalize, ds: xr.Dataset, metric: str, others: list[str]) -> None:
+def _color_bar(figure: Figure, ax: Axes, norm: Normalize, values: np.ndarray, metric: str, others: list[str]) -> None:
     from matplotlib.cm import ScalarMappable
 
     words = f"final {describe(metric)}"
     if others:
         words += f", best over {', '.join(map(describe, others))}"
-    figure.colorbar(ScalarMappable(norm, shades()), ax=ax, label=words)
+    beyond = norm.vmax is not None and bool((values > norm.vmax).any())
+    bar = figure.colorbar(ScalarMappable(norm, shades()), ax=ax, label=words, extend="max" if beyond else "neither")
+    bar.ax.tick_params(which="both", labelsize=8)

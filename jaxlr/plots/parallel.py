@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxlr.plots import settings
-from jaxlr.plots.style import COLORS, describe, number, of_seeds, one_axes, shades, spans_decades
+from jaxlr.plots.style import COLORS, ceiling, describe, is_ladder, number, of_seeds, one_axes, shades
 from jaxlr.results import maximised, present
 
 if TYPE_CHECKING:
@@ -31,8 +31,9 @@ def parallel_coordinates(
 ) -> Figure:
     """One vertical axis for each hyperparameter, the final metric as the last; one line for each setting.
 
-    Lines are coloured by their rank, the better the darker; the best is vermilion. A setting with a diverged
-    seed is dotted and ends above the last axis (below it where more is better). Axes of positive numbers over more
+    Lines are coloured by their rank, the better the darker; the best is vermilion. A setting with a diverged seed is
+    dotted and ends above the last axis (below it where more is better). The axis of a loss ends at three times the
+    median, and ten times the lowest at least: what lies higher stands at its end. Axes of positive numbers over more
     than a decade are logarithmic; what a setting of a concatenated space lacks is below its axis.
 
     Args:
@@ -59,7 +60,8 @@ def parallel_coordinates(
     values = settings.final_values(ds, metric).mean(axis=1)
     lost = ~np.isfinite(values)
     scales = [_scale(column) for column in varying.values()]
-    last = _scale(values, few=0)
+    top = np.nanmax(values, initial=-np.inf) if maximised(metric) else ceiling(values)
+    last = _scale(np.minimum(values, top), few=0)
     beyond = _ABSENT if maximised(metric) else 1 - _ABSENT
     heights = np.stack([*(scale.heights for scale in scales), np.where(lost, beyond, last.heights)])
     figure, ax = one_axes(ax, max(5.0, 1.6 * len(heights)), 4.0)
@@ -69,13 +71,18 @@ def parallel_coordinates(
     if lost.any():
         ax.text(len(scales) + 0.06, beyond, "a seed diverged", fontsize=7, va="center")
     ax.set_xticks(range(len(heights)), [*map(describe, varying), f"final {describe(metric)}"], fontsize=9)
-    ax.set(yticks=[], xlim=(-0.15, len(scales) + 0.55), ylim=(-0.2, 1.2 if lost.any() else 1.05))
+    ax.set(yticks=[], xlim=(-0.15, len(scales) + 0.55), ylim=_room(heights))
     ax.grid(False)
     ax.spines[:].set_visible(False)
     ax.tick_params(axis="x", length=0)
     words = f"{len(values)} settings, {of_seeds('mean', ds.sizes['seed'])}"
     ax.set_title(f"{title} ({words})" if title else words, fontsize=10)
     return figure
+
+
+def _room(heights: np.ndarray) -> tuple[float, float]:
+    """Limits around the axes and what stands beyond them."""
+    return min(0.0, heights.min()) - 0.05, max(1.0, heights.max()) + 0.05
 
 
 def _scale(column: np.ndarray, few: int = 9) -> _Scale:
@@ -86,12 +93,13 @@ def _scale(column: np.ndarray, few: int = 9) -> _Scale:
     levels = np.unique(column[here])
     if column.dtype.kind in "fi":
         positions = levels.astype(float)
-        log = spans_decades(positions)
+        log = is_ladder(positions)
         low, high = (positions[0], positions[-1]) if len(levels) else (0.0, 1.0)
         if len(levels) <= few:
             marks = positions
         else:
-            locator = LogLocator(numticks=7) if log else MaxNLocator(5)
+            between = (1.0, 2.0, 5.0) if high < 100 * low else (1.0,)
+            locator = LogLocator(subs=between, numticks=7) if log else MaxNLocator(5)
             marks = np.array([mark for mark in locator.tick_values(low, high) if low <= mark <= high])
 
         def height(of: np.ndarray) -> np.ndarray:

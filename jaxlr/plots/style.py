@@ -67,6 +67,29 @@ def spans_decades(values: np.ndarray, least: float = 10) -> bool:
     return bool(found.size and found.min() > 0 and found.max() / found.min() > least)
 
 
+def is_ladder(values: np.ndarray) -> bool:
+    """Whether values want a logarithmic axis: a linear one would squeeze half of them into its first quarter.
+
+    >>> is_ladder(np.array([0.001, 0.01, 0.1])), is_ladder(np.array([0.01, 0.3, 0.6, 0.9]))
+    (True, False)
+    """
+    found = values[np.isfinite(values)]
+    return spans_decades(found) and bool(np.median(found) - found.min() < (found.max() - found.min()) / 4)
+
+
+def ceiling(values: np.ndarray) -> float:
+    """The highest value worth an axis: of positive losses just short of diverging, far below the highest.
+
+    >>> ceiling(np.array([0.4, 0.5, 0.6])), ceiling(np.array([0.5, 1.0, 1e9]))
+    (0.6, 5.0)
+    """
+    found = values[np.isfinite(values)]
+    if not found.size:
+        return 1.0
+    highest = float(found.max())
+    return min(highest, max(10 * float(found.min()), 3 * float(np.median(found)))) if found.min() > 0 else highest
+
+
 def of_seeds(statistic: str, seeds: int) -> str:
     """What a line shows of its seeds, for a title.
 
