@@ -1,15 +1,17 @@
 """The experiments of the Keras tutorial on learning-rate dynamics, and the decay policies of TensorFlow.
 
-Each study declares what it trains and what it draws; `run_all` trains, `write` saves figures, curves and a summary
-that sets the results beside the tutorial's claims.
+Each study declares what it trains and what it draws; `run` trains, `write` saves figures, curves and a summary that
+sets the results beside the tutorial's claims.
 
 All SGD studies share one experiment, and so one compiled program: decay 0 and a patience beyond the run are neutral.
+The adaptive optimizers' programs are compiled beside it and while it trains.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,14 +22,14 @@ import numpy as np
 from jaxlr import _checks, optimizers, schedules, tasks
 from jaxlr.plateau import Plateau, reduce_on_plateau
 from jaxlr.spaces import grid
-from jaxlr.sweeps import sweep
+from jaxlr.sweeps import Plan, plan, sweep
 from jaxlr.training import Experiment, experiment
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure
 
-__all__ = ["STUDIES", "Study", "run", "write"]
+__all__ = ["STUDIES", "Study", "run", "write", "write_study", "write_summary"]
 
 Report = Callable[[int, int], None]
 
@@ -36,6 +38,7 @@ MOMENTA = (0.0, 0.5, 0.9, 0.99)
 DECAYS = (0.1, 0.01, 1e-3, 1e-4)
 PATIENCES = (2, 5, 10, 15)
 ADAPTIVE = ("rmsprop", "adagrad", "adam")
+COSTS = ("compilations", "trace_seconds", "compile_seconds", "run_seconds", "host_seconds")
 NEVER = 1_000_000
 """A patience beyond every run."""
 
@@ -96,6 +99,11 @@ def _train_sgd(over: str, values: tuple[Any, ...]) -> Callable[[int, int, Report
     return train
 
 
+def _plan_adaptive(seeds: int, epochs: int) -> Plan:
+    """Compile the adaptive optimizers' programs, for `_train_optimizers` to find."""
+    return plan(_adaptive(epochs), grid(name=list(ADAPTIVE)), seeds=seeds, **_layout(seeds))
+
+
 def _train_optimizers(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
     import xarray as xr
 
@@ -109,7 +117,7 @@ def _train_optimizers(seeds: int, epochs: int, report: Report | bool) -> xr.Data
     space = grid(name=list(ADAPTIVE))
     others = sweep(_adaptive(epochs), space, seeds=seeds, progress=after(seeds * epochs), **_layout(seeds))
     both = xr.concat([sgd, others], dim="name", join="exact", combine_attrs="drop_conflicts")
-    for cost in ("compilations", "compile_seconds", "run_seconds"):
+    for cost in COSTS:
         both.attrs[cost] = round(sgd.attrs[cost] + others.attrs[cost], 3)
     return both.rename(name="optimizer")
 
@@ -290,7 +298,12 @@ STUDIES: dict[str, Study] = {
 
 
 def run(
-    names: Iterable[str], *, seeds: int = 10, epochs: int = 200, report: Report | None = None
+    names: Iterable[str],
+    *,
+    seeds: int = 10,
+    epochs: int = 200,
+    report: Report | None = None,
+    finished: Callable[[str, xr.Dataset], None] | None = None,
 ) -> dict[str, xr.Dataset]:
     """Train studies.
 
@@ -299,6 +312,7 @@ def run(
         seeds: trainings of every setting.
         epochs: passes over the data; the tutorial's claims are about 200.
         report: told of the epochs done and the epochs in all.
+        finished: told of each study's name and curves as soon as they are there.
 
     Returns:
         Name -> the study's curves.
@@ -316,13 +330,22 @@ def run(
     _checks.count("epochs", epochs)
     total = sum(STUDIES[name].trainings for name in names) * seeds * epochs
     done, results = 0, {}
-    for name in names:
-        tell = (lambda now, _, before=done: report(before + now, total)) if report else False
-        results[name] = STUDIES[name].train(seeds, epochs, tell)
-        if "status" in results[name] and (results[name]["status"] == "unfinished").any():
-            # A sweep hands back what it has; half a study is of no use, and the next one is not wanted either.
-            raise KeyboardInterrupt
-        done += STUDIES[name].trainings * seeds * epochs
+    _task()  # made before two threads ask for it
+    with ThreadPoolExecutor(1) as beside:
+        planned = beside.submit(_plan_adaptive, seeds, epochs) if "optimizers" in names else None
+        for name in names:
+            tell = (lambda now, _, before=done: report(before + now, total)) if report else False
+            compiled = planned.result() if planned and name == "optimizers" else None
+            results[name] = STUDIES[name].train(seeds, epochs, tell)
+            if compiled:
+                for cost in ("compilations", "trace_seconds", "compile_seconds"):
+                    results[name].attrs[cost] += getattr(compiled, cost)
+            if "status" in results[name] and (results[name]["status"] == "unfinished").any():
+                # A sweep hands back what it has; half a study is of no use, and the next one is not wanted either.
+                raise KeyboardInterrupt
+            done += STUDIES[name].trainings * seeds * epochs
+            if finished:
+                finished(name, results[name])
     return results
 
 
@@ -332,19 +355,37 @@ def files(names: Iterable[str]) -> list[str]:
     return [*made, "summary.md"]
 
 
+def write_study(name: str, ds: xr.Dataset, out: Path) -> list[Path]:
+    """Save a study's curves and draw its figures; returns the paths.
+
+    Args:
+        name: the study's name.
+        ds: its curves, from `run`.
+        out: an existing folder.
+    """
+    from jaxlr.results import save
+
+    save(ds, out / f"{name}.nc", force=True)
+    for file, figure in STUDIES[name].draw(ds).items():
+        figure.savefig(out / file)
+    return [out / f"{name}.nc", *(out / file for file in STUDIES[name].figures)]
+
+
 def write(results: Mapping[str, xr.Dataset], out: Path) -> list[Path]:
-    """Save every study's figures and curves and the summary; returns the paths.
+    """Save every study's curves and figures, and the summary; returns the paths.
 
     Args:
         results: from `run`.
         out: an existing folder.
     """
-    from jaxlr.results import save
+    paths = [path for name, ds in results.items() for path in write_study(name, ds, out)]
+    return [*paths, write_summary(results, out)]
+
+
+def write_summary(results: Mapping[str, xr.Dataset], out: Path) -> Path:
+    """Save the results beside the tutorial's claims; returns the path."""
     from jaxlr.summary import summarize
 
-    for name, ds in results.items():
-        save(ds, out / f"{name}.nc", force=True)
-        for file, figure in STUDIES[name].draw(ds).items():
-            figure.savefig(out / file)
-    (out / "summary.md").write_text(summarize(results), encoding="utf-8")
-    return [out / file for file in files(results)]
+    path = out / "summary.md"
+    path.write_text(summarize(results), encoding="utf-8")
+    return path

@@ -42,6 +42,8 @@ class Plan(NamedTuple):
         shape: settings on each device, seeds and devices of a block.
         blocks: number of blocks, padding included.
         memory: bytes needed on each device, as the compiler says.
+        trace_seconds: what tracing the programs took.
+        compile_seconds: what compiling them took.
     """
 
     settings: int
@@ -52,6 +54,8 @@ class Plan(NamedTuple):
     shape: Shape
     blocks: int
     memory: int
+    trace_seconds: float
+    compile_seconds: float
 
 
 def sweep(
@@ -175,6 +179,8 @@ def plan(
         shape,
         sum(math.ceil(len(group.rows) / shape.rows) for group in groups) * math.ceil(seeds / shape.seeds),
         max(program.memory() for program in compiled),
+        cost.trace_seconds,
+        cost.compile_seconds,
     )
 
 

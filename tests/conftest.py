@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+
 import jax
 import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
+# The command line, run by tests, keeps compiled programs for one another and nothing in the user's folder.
+_CACHE = tempfile.TemporaryDirectory(prefix="jaxlr-tests-")
+os.environ["XDG_CACHE_HOME"] = _CACHE.name
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,35 @@
-"""What every command that trains needs: the devices, files that may be written, a progress bar."""
+"""What every command that trains needs: JAX set up, files that may be written, a progress bar, a profile."""
 
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
+import time
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-__all__ = ["Bar", "use_all_cores", "writable"]
+import typer
+
+__all__ = ["Bar", "Cache", "Profile", "print_profile", "set_up", "writable"]
+
+Cache = Annotated[
+    bool,
+    typer.Option(
+        "--cache/--no-cache",
+        help="Keep compiled programs for the next run: in $JAX_COMPILATION_CACHE_DIR, or else in jaxlr in the "
+        "user's cache folder.",
+    ),
+]
+Profile = Annotated[bool, typer.Option("--profile", help="Print where the time went.")]
+
+_WORTH_KEEPING = 0.1
+"""Seconds of compiling from which a program is kept: reading one back takes up to 0.05 s."""
 
 
-def use_all_cores() -> None:
-    """Let every CPU core be a device of its own, unless the user has set a number.
+def set_up(cache: bool) -> None:
+    """Let every CPU core be a device of its own, unless the user has set a number; keep compiled programs.
 
     This has to come before the first use of JAX.
     """
@@ -19,6 +37,36 @@ def use_all_cores() -> None:
 
     if jax.config.values["jax_num_cpu_devices"] < 1:
         jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    if not cache:
+        jax.config.update("jax_enable_compilation_cache", False)
+        return
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxlr"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            print(f"jaxlr: compiled programs are not kept: {folder} ({error.strerror})", file=sys.stderr)
+        else:
+            jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def print_profile(datasets: Iterable[Any], began: float, other: Mapping[str, float]) -> None:
+    """Print a table of where the seconds went.
+
+    Args:
+        datasets: results of sweeps, whose attributes tell.
+        began: when the command began, by `time.perf_counter`.
+        other: what else was timed, seconds by its name.
+    """
+    total = time.perf_counter() - began
+    costs = [ds.attrs for ds in datasets]
+    trace, compile_, run, host = (
+        sum(cost.get(f"{name}_seconds", 0.0) for cost in costs) for name in ("trace", "compile", "run", "host")
+    )
+    rows = {"tracing": trace, "compiling": compile_, "training: devices": run - host, "training: host": host}
+    for name, seconds in {**other, **rows, "in all (some overlap)": total}.items():
+        print(f"{name:<24}{seconds:7.2f} s")
 
 
 def writable(out: Path, files: list[str], force: bool) -> None:

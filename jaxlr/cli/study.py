@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jaxlr.cli.app import app
-from jaxlr.cli.running import Bar, use_all_cores, writable
+from jaxlr.cli.running import Bar, Cache, Profile, print_profile, set_up, writable
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @app.command()
@@ -25,6 +29,8 @@ def study(
     ),
     force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar; print the paths alone.")] = False,
+    cache: Cache = True,
+    profile: Profile = False,
 ) -> None:
     """Train the Keras tutorial's experiments on learning-rate dynamics and judge its claims.
 
@@ -36,7 +42,8 @@ def study(
     (NetCDF, to be read with `xarray.open_dataset`), and summary.md with the results beside the tutorial's
     claims.
     """
-    use_all_cores()
+    began = time.perf_counter()
+    set_up(cache)
     from jaxlr import _checks, studies
 
     _checks.count("--seeds", seeds)
@@ -44,16 +51,28 @@ def study(
     _checks.one_of("study", name, ("all", *studies.STUDIES))
     names = [one for one in studies.STUDIES if name in ("all", one)]
     writable(out, studies.files(names), force)
-    started = time.perf_counter()
+    imported = time.perf_counter()
     bar = Bar(quiet)
-    results = studies.run(names, seeds=seeds, epochs=epochs, report=bar)
-    bar.close()
-    paths = studies.write(results, out)
-    for path in paths:
+    writing: list[Future[list[Path]]] = []
+    # Drawing takes as long as training: a study's figures are drawn while the next one trains.
+    with ThreadPoolExecutor(1) as writer:
+
+        def write(name: str, ds: xr.Dataset) -> None:
+            writing.append(writer.submit(studies.write_study, name, ds, out))
+
+        results = studies.run(names, seeds=seeds, epochs=epochs, report=bar, finished=write)
+        bar.close()
+        trained = time.perf_counter()
+        paths = [path for one in writing for path in one.result()]
+    for path in [*paths, studies.write_summary(results, out)]:
         print(path)
     if not quiet:
         compiling, running = (
             sum(ds.attrs.get(cost, 0.0) for ds in results.values()) for cost in ("compile_seconds", "run_seconds")
         )
-        total = time.perf_counter() - started
+        total = time.perf_counter() - began
         print(f"{compiling:.1f} s compiling, {running:.1f} s training, {total:.1f} s in all")
+    if profile:
+        print_profile(
+            results.values(), began, {"imports": imported - began, "figures, after": time.perf_counter() - trained}
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import shlex
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,7 @@ import typer
 
 from jaxlr.cli import arguments
 from jaxlr.cli.app import app
-from jaxlr.cli.running import Bar, use_all_cores, writable
+from jaxlr.cli.running import Bar, Cache, Profile, print_profile, set_up, writable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -49,6 +50,8 @@ def sweep(
     out: Annotated[Path, typer.Option(help="The curves (NetCDF); the figure goes beside it.")] = Path("run.nc"),
     force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    cache: Cache = True,
+    profile: Profile = False,
 ) -> None:
     """Train a small network with every learning rate and momentum, each with every seed, and name the best.
 
@@ -56,7 +59,8 @@ def sweep(
     learning rates, a figure of the final loss against the rate beside it. Features are standardised and, without
     test data, a fifth of the rows is kept for testing.
     """
-    use_all_cores()
+    began = time.perf_counter()
+    set_up(cache)
     from jaxlr import _checks, experiment, mlp, optimizers, tasks
     from jaxlr import data as sources
     from jaxlr import sweep as run_sweep
@@ -74,13 +78,18 @@ def sweep(
     run = experiment(task, optimizers.get, epochs=epochs, batch_size=batch_size)
     files = [out, figure] if len(rates) > 1 else [out]
     writable(out.parent, [file.name for file in files], force)
+    imported = time.perf_counter()
     bar = Bar(quiet)
     ds = run_sweep(run, space, seeds=seeds, progress=bar)
     bar.close()
+    trained = time.perf_counter()
     ds = _labelled(ds, rates, schedule)
     ds.attrs.update(data=data, model=model, command=f"jaxlr {shlex.join(sys.argv[1:])}")
     _report(ds, out)
     _write(ds, files, f"{Path(data).name}, {optimizer}")
+    if profile:
+        others = {"imports and data": imported - began, "figure and files": time.perf_counter() - trained}
+        print_profile([ds], began, others)
 
 
 def _space(optimizer: str, lr: str | None, momentum: str | None, schedule: str | None) -> tuple[Any, list[float]]:
