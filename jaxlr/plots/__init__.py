@@ -12,13 +12,17 @@ from jaxlr.plots.parallel import parallel_coordinates
 from jaxlr.plots.problems import contours, descents, scatter
 from jaxlr.plots.rates import gallery, lines
 from jaxlr.plots.style import COLORS, describe, number
+from jaxlr.plots.verdicts import VERDICT_COLORS, diagnosed_curves, diagnosed_sweep
 
 __all__ = [
     "COLORS",
+    "VERDICT_COLORS",
     "contours",
     "decision_boundaries",
     "descents",
     "describe",
+    "diagnosed_curves",
+    "diagnosed_sweep",
     "final_against",
     "gallery",
     "heatmap",

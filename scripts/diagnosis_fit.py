@@ -1,0 +1,302 @@
+"""Tune the points of `jaxlr.diagnose` on the tuning tasks and write them into the package.
+
+`python -m scripts.diagnosis_fit FOLDER` reads the trainings of `scripts.diagnosis_suite` in FOLDER, never those of the
+tasks held apart, prints what leaving one task out gives, and writes `jaxlr/diagnosis/calibration.py`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+import jaxlr
+from jaxlr.diagnosis import curve, neighbours, validation, verdicts
+from jaxlr.diagnosis.calibration import Points
+from scripts import diagnosis_labels, diagnosis_suite
+
+__all__ = ["Labelled", "labelled"]
+
+OFFSETS = (-7, -4, -3, -2, -1, 0, 1, 2, 3, 4)
+"""Rates of the suite, as powers of three from each case's best one."""
+
+_KNOTS = 5
+_STRENGTH = 0.1
+"""Inverse strength of the penalty on the points."""
+
+_TEMPERATURES = (1.0, 1.2, 1.4, 1.7, 2.0)
+"""What points may be divided by: those fitted on some tasks are too sure of another."""
+
+
+class Labelled(NamedTuple):
+    """A curve of the suite with its labels.
+
+    Attributes:
+        task: its task.
+        optimizer: its optimizer.
+        shape: its schedule.
+        position: its rate's position in the grid.
+        seed: its seed.
+        label: the verdict that the interventions prove, without validation losses.
+        validated: the same with validation losses.
+        helping: every verdict whose remedy helps.
+        losses: training losses `[epochs]`.
+        val_losses: validation losses `[epochs]`.
+        lr: rates `[epochs]`.
+        steps: training losses `[steps]`, each batch before its update.
+        initial: the loss before training.
+    """
+
+    task: str
+    optimizer: str
+    shape: str
+    position: int
+    seed: int
+    label: str
+    validated: str
+    helping: set[str]
+    losses: np.ndarray
+    val_losses: np.ndarray
+    lr: np.ndarray
+    steps: np.ndarray
+    initial: float
+
+
+def labelled(folder: Path, tasks: Sequence[str]) -> Iterator[list[Labelled]]:
+    """The curves of some tasks: a list for each family, which differs in the rate alone, by ascending rate."""
+    for task in tasks:
+        guessing = diagnosis_labels.guessing(diagnosis_suite.build(task, "sgd").task)
+        for optimizer in diagnosis_suite.BATCHES:
+            ds = jaxlr.load(folder / f"{task}-{optimizer}.nc")
+            for shape in diagnosis_suite.SHAPES:
+                for seed in range(diagnosis_suite.SEEDS):
+                    yield [
+                        _one(ds, guessing, task, optimizer, shape, position, seed) for position in _window(ds, shape)
+                    ]
+
+
+def _window(ds: Any, shape: str) -> list[int]:
+    """Positions of the rates around the best one of a schedule, with room for the interventions."""
+    last = ds["loss"].sel(shape=shape, kind="base").isel(epoch=slice(-3, None))
+    finals = last.mean(["epoch", "seed"], skipna=False).values
+    best = int(np.argmin(np.where(np.isfinite(finals), finals, np.inf)))
+    room = max(diagnosis_labels.STEPS)
+    return [best + k for k in OFFSETS if room <= best + k < len(finals) - room]
+
+
+def _one(ds: Any, guessing: float, task: str, optimizer: str, shape: str, position: int, seed: int) -> Labelled:
+    found = diagnosis_labels.effects(ds, guessing, position, shape, seed)
+    at = ds.sel(shape=shape, kind="base", seed=seed).isel(lr=position)
+    return Labelled(
+        task,
+        optimizer,
+        shape,
+        position,
+        seed,
+        diagnosis_labels.label(found),
+        diagnosis_labels.label(found, validated=True),
+        diagnosis_labels.helping(found, validated=True),
+        at["loss"].values.astype(float),
+        at["val_loss"].values.astype(float),
+        at["rate"].values.astype(float),
+        at["step_loss"].values.ravel().astype(float),
+        float(at["initial_loss"]),
+    )
+
+
+class Rows(NamedTuple):
+    """Statistics, labels and tasks, in parallel."""
+
+    values: list[dict[str, float]]
+    labels: list[str]
+    tasks: list[str]
+
+
+def alone(families: Sequence[Sequence[Labelled]]) -> Rows:
+    """Each finite curve by itself three times: with its rates, without them, and by its steps."""
+    rows = Rows([], [], [])
+    for one in (one for family in families for one in family):
+        if not np.isfinite(one.losses).all():
+            continue
+        views = [(one.losses, one.lr), (one.losses, None)]
+        if np.isfinite(one.steps).all() and len(one.steps) > 2 * len(one.losses):
+            views.append((one.steps, None))
+        for losses, lr in views:
+            rows.values.append(curve.statistics(losses, lr)._asdict())
+            rows.labels.append(one.label)
+            rows.tasks.append(one.task)
+    return rows
+
+
+def beside(families: Sequence[Sequence[Labelled]]) -> Rows:
+    """Each finite curve with its neighbours: all of a grid of threes, and those of a grid of nines."""
+    rows = Rows([], [], [])
+    for family in families:
+        for every, offset in ((1, 0), (2, 0), (2, 1)):
+            some = [c for c in family if every == 1 or c.position % 2 == offset]
+            own = [curve.statistics(c.losses, c.lr) if np.isfinite(c.losses).all() else None for c in some]
+            rates = np.array([diagnosis_suite.RATES[c.position] for c in some])
+            if not some or own[0] is None:
+                continue
+            initial = some[0].initial if every == 1 else own[0].start
+            for one, s, more in zip(some, own, neighbours.beside(own, rates, initial), strict=True):
+                if s is not None:
+                    rows.values.append({**s._asdict(), **more})
+                    rows.labels.append(one.label)
+                    rows.tasks.append(one.task)
+    return rows
+
+
+def validated(families: Sequence[Sequence[Labelled]]) -> Rows:
+    """Each curve whose validation losses are finite: overfitting or not."""
+    rows = Rows([], [], [])
+    for one in (one for family in families for one in family):
+        if np.isfinite(one.losses).all() and np.isfinite(one.val_losses).all():
+            rows.values.append(validation.statistics(one.losses, one.val_losses))
+            rows.labels.append("overfitting" if one.validated == "overfitting" else "other")
+            rows.tasks.append(one.task)
+    return rows
+
+
+def fit(rows: Rows, names: Sequence[str], temperature: float = 1.0) -> Points:
+    """Additive points: a penalised multinomial regression on hat functions of each statistic, over the temperature."""
+    columns = {name: np.array([row[name] for row in rows.values]) for name in names}
+    knots = {name: _knots(column) for name, column in columns.items()}
+    model = LogisticRegression(C=_STRENGTH, max_iter=500)
+    labels = np.array(rows.labels)
+    model.fit(np.hstack([_hats(columns[name], knots[name]) for name in names]), labels)
+    weights, biases = model.coef_, model.intercept_
+    if len(model.classes_) == 2:
+        weights, biases = np.vstack([-weights, weights]) / 2, np.array([-biases[0], biases[0]]) / 2
+    points: dict[str, dict[str, tuple[float, ...]]] = {}
+    for verdict, row in zip(model.classes_, weights, strict=True):
+        at, mine = 0, {}
+        for name in names:
+            count = len(knots[name])
+            mine[name] = tuple(round(float(value) / temperature, 3) for value in row[at : at + count])
+            at += count
+        points[str(verdict)] = mine
+    bias = {
+        str(verdict): round(float(value) / temperature, 3)
+        for verdict, value in zip(model.classes_, biases, strict=True)
+    }
+    return Points(bias, knots, points)
+
+
+def _knots(column: np.ndarray) -> tuple[float, ...]:
+    found = np.unique(np.quantile(column, np.linspace(0.02, 0.98, _KNOTS)).round(3))
+    return tuple(float(value) for value in found) if len(found) > 1 else (float(found[0]), float(found[0]) + 1)
+
+
+def _hats(column: np.ndarray, knots: tuple[float, ...]) -> np.ndarray:
+    return np.stack([np.interp(column, knots, row) for row in np.eye(len(knots))], axis=1)
+
+
+class Judged(NamedTuple):
+    """Rows as points fitted on the other tasks judge them."""
+
+    tasks: np.ndarray
+    labels: np.ndarray
+    verdicts: np.ndarray
+    confidence: np.ndarray
+    given: np.ndarray
+    """The probability given to the label."""
+
+
+def left_out(rows: Rows, names: Sequence[str], temperature: float) -> Judged:
+    """Judge each task by the points of all the others."""
+    tasks, labels = np.array(rows.tasks), np.array(rows.labels)
+    verdicts, confidence, given = np.empty(len(tasks), object), np.zeros(len(tasks)), np.zeros(len(tasks))
+    for task in np.unique(tasks):
+        train, test = np.flatnonzero(tasks != task), np.flatnonzero(tasks == task)
+        points = fit(Rows(*([column[i] for i in train] for column in rows)), names, temperature)
+        for i in test:
+            found = verdicts.probabilities(rows.values[i], points)
+            verdicts[i], confidence[i] = max(found.items(), key=lambda item: item[1])
+            given[i] = found.get(labels[i], 1e-3)
+    return Judged(tasks, labels, verdicts, confidence, given)
+
+
+def tuned(rows: Rows, names: Sequence[str], title: str) -> Points:
+    """The points of all tuning tasks, at the temperature that is best for a task left out; prints what that gives."""
+    found = {t: left_out(rows, names, t) for t in _TEMPERATURES}
+    temperature = min(found, key=lambda t: -np.log(np.maximum(found[t].given, 1e-3)).mean())
+    judged = found[temperature]
+    right = judged.verdicts == judged.labels
+    print(f"{title}: {len(right)} curves, temperature {temperature}, {right.mean():.3f} right")
+    for level in (0.5, 0.6, 0.7, 0.8, 0.9):
+        sure = judged.confidence >= level
+        print(f"    confidence of at least {level}: {sure.mean():.2f} of them, {right[sure].mean():.3f} right")
+    for task in np.unique(judged.tasks):
+        here = judged.tasks == task
+        sure = here & (judged.confidence >= 0.7)
+        print(
+            f"    {task}: {right[here].mean():.3f} right; sure {sure.sum() / here.sum():.2f}, {right[sure].mean():.3f}"
+        )
+    return fit(rows, names, temperature)
+
+
+def source(tables: dict[str, Points]) -> str:
+    """The module that holds the points."""
+    parts = [_HEAD]
+    for name, points in tables.items():
+        parts.append(f"\n{name} = Points(\n    bias={points.bias!r},\n    knots={{\n")
+        parts += [f"        {key!r}: {tuple(values)!r},\n" for key, values in points.knots.items()]
+        parts.append("    },\n    points={\n")
+        for verdict, mine in points.points.items():
+            parts.append(f"        {verdict!r}: {{\n")
+            parts += [f"            {key!r}: {tuple(values)!r},\n" for key, values in mine.items()]
+            parts.append("        },\n")
+        parts.append("    },\n)\n")
+    return "".join(parts)
+
+
+_HEAD = '''"""The points of each verdict; written by `scripts/diagnosis_fit.py`, not by hand.
+
+`knots` are a statistic's values between which its points go in straight lines, `points` the verdicts' points there.
+`ALONE` judges a curve by itself, `BESIDE` one among its neighbours, `VALIDATED` whether a validation curve overfits.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Points(NamedTuple):
+    """What each statistic says for each verdict.
+
+    Attributes:
+        bias: verdict -> points that it has before anything is seen.
+        knots: statistic -> its values at the knots, ascending.
+        points: verdict -> statistic -> points at the knots.
+    """
+
+    bias: dict[str, float]
+    knots: dict[str, tuple[float, ...]]
+    points: dict[str, dict[str, tuple[float, ...]]]
+
+'''
+
+ALONE = [name for name in curve.Statistics._fields if name not in ("start", "end")]
+BESIDE = [*ALONE, "has_higher", "gain_higher", "ratio_higher", "has_lower", "gain_lower", "ratio_lower"]
+BESIDE += ["above_initial", "peak_above_initial", "calmer_lower"]
+VALIDATED = ["val_rise", "best_at", "train_after", "val_noise"]
+
+
+def main(folder: Path) -> None:
+    """Fit the three tables and write them into the package."""
+    families = list(labelled(folder, diagnosis_suite.TUNING))
+    tables = {
+        "ALONE": tuned(alone(families), ALONE, "a curve alone"),
+        "BESIDE": tuned(beside(families), BESIDE, "a curve among its neighbours"),
+        "VALIDATED": tuned(validated(families), VALIDATED, "overfitting or not"),
+    }
+    Path(verdicts.__file__).with_name("calibration.py").write_text(source(tables))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
