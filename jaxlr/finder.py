@@ -1,0 +1,305 @@
+"""Which learning rate: the range test read by every method, and one recommendation with its confidence.
+
+`suggest` reads a range test alone. `find_lr` lets it bracket the rate and then decides by short trainings at constant
+rates, which is what one wants to know in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+
+from jaxlr import probes
+from jaxlr.range_curves import Curves, Spread, by_methods
+from jaxlr.tasks import Task
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["FoundRate", "Spread", "find_lr", "suggest"]
+
+_MARGIN = 3.0
+"""The recommendation of a range test lies this factor below the rate of the lowest loss."""
+
+_NEAR = 2.0
+"""Two rates within this factor count as the same answer."""
+
+_RUNGS, _PER_DECADE = 6, 4
+"""The ladder of the race: rungs to either side of the range test's recommendation, and rungs to a decade."""
+
+_LEVEL = 0.02
+"""Rates are as good as the best when their loss is within this share of the fall from the initial loss."""
+
+_WORTH = 0.1
+"""Rates are worth sweeping when their loss is within this share."""
+
+_SHIFTS = 2
+"""How often a range or ladder is moved when the answer lies on its edge."""
+
+_RESAMPLES = 200
+"""Bootstrap samples of the replicas."""
+
+
+class FoundRate(NamedTuple):
+    """A recommended learning rate and what it rests on; see `find_lr` and `suggest`.
+
+    Attributes:
+        recommendation: the rate, or None where nothing can be recommended.
+        low: lower end of the range worth sweeping, or None.
+        high: upper end.
+        confidence: share of 200 bootstrap samples of the replicas whose recommendation is within a factor 2 of this
+            one; NaN with one replica, 0 without a recommendation.
+        reason: why there is no recommendation, or what is to be known of it; empty for nothing.
+        suggestions: method -> its suggestions over the replicas.
+        curve: the range test.
+        race: the short trainings at constant rates, or None where there were none.
+    """
+
+    recommendation: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+    reason: str
+    suggestions: dict[str, Spread]
+    curve: xr.Dataset
+    race: xr.Dataset | None
+
+    def __str__(self) -> str:
+        if self.recommendation is None:
+            return f"no recommendation: {self.reason}"
+        found = f"{self.recommendation:.2g}, sweep {self.low:.2g} to {self.high:.2g}, confidence {self.confidence:.2f}"
+        return f"{found}; {self.reason}" if self.reason else found
+
+
+def find_lr(
+    task: Task,
+    optimizer: Callable[..., Any],
+    *,
+    low: float = 1e-7,
+    high: float = 10.0,
+    steps: int = 100,
+    batch_size: int = 32,
+    replicas: int = 8,
+    key: jax.Array | None = None,
+    devices: int | None = None,
+) -> FoundRate:
+    """Recommend a learning rate: a range test brackets it, a race of short trainings decides.
+
+    The range test over K replicas gives a first recommendation r, see `suggest`. Then 13 rates from r / 32 to 32 r,
+    four to a decade, train side by side for `steps` updates, each with K replicas that share weights and batches.
+    A training scores with its loss on the evaluation batch, with its initial loss where that is lower or it diverged.
+    The recommendation is the geometric middle of the rates around the best whose mean score is within 2 % of the best,
+    in units of the fall from the initial loss; the range, those within 10 %. Where the best is on the edge of the
+    ladder, the ladder moves on, twice at most.
+
+    The best rate depends on how long one trains: `steps` near the planned number of updates is the safest.
+
+    Args:
+        task: the model and the data.
+        optimizer: `learning_rate -> optax.GradientTransformation`, as in a sweep: `optax.sgd` itself is one.
+        low: first rate of the range test; it is moved down by four decades, twice at most, where that is too high.
+        high: last rate of the range test, moved up likewise.
+        steps: updates of the range test and of each training of the race.
+        batch_size: examples in an update; at most all of them.
+        replicas: trainings K of everything, with their own weights and batches.
+        key: PRNG key; `jax.random.key(0)` by default.
+        devices: how many local devices the race uses; all by default.
+
+    Returns:
+        The recommendation, the range worth sweeping, the confidence, every method's suggestions, the curves. The same
+        task and optimizer again, with any key and range, compile nothing.
+
+    Raises:
+        ValueError: the optimizer needs more than a learning rate, the rates are not positive and rising, or a number is
+            too small.
+        TypeError: `task` or `optimizer` is of the wrong kind.
+
+    >>> import optax
+    >>> from jaxlr import tasks
+    >>> found = find_lr(tasks.blobs(), optax.sgd, steps=50, replicas=4, devices=1)
+    >>> 0.02 < found.recommendation < 0.5, found.low < found.recommendation < found.high
+    (True, True)
+
+    Reference: the range test is that of Smith, arXiv:1506.01186; the rest is this library's own.
+    """
+    sizes: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "replicas": replicas, "key": key}
+    first = _ranged(task, optimizer, low, high, sizes)
+    if first.recommendation is None:
+        return first
+    ladder = first.recommendation * 10.0 ** (np.arange(-_RUNGS, _RUNGS + 1) / _PER_DECADE)
+    run = probes.race(task, optimizer, ladder.tolist(), **sizes, devices=devices)
+    for _ in range(_SHIFTS):
+        scores = _Scores.of(run)
+        at = int(np.argmin(scores.mean))
+        if not scores.falls or 0 < at < len(scores.rates) - 1:
+            break
+        import xarray as xr
+
+        ladder = ladder * 10.0 ** ((1 if at else -1) * len(ladder) / _PER_DECADE)
+        more = probes.race(task, optimizer, ladder.tolist(), **sizes, devices=devices)
+        run = xr.concat([run, more], "learning_rate", combine_attrs="override").sortby("learning_rate")
+    return _raced(first, run)
+
+
+def suggest(ds: xr.Dataset) -> FoundRate:
+    """One recommendation, with a confidence and a range, from a range test alone.
+
+    Let m be the median over the replicas of the rate at which the loss is lowest. The recommendation is m / 3, the
+    range m / 30 to m. The evaluation on the fixed batch is read where there is one, else
+    the loss of the batches, smoothed over a tenth of the curve.
+
+    Args:
+        ds: `range_test(...)`, or a Dataset with `loss (seed, step)` and the coordinate `rate (step)`, and perhaps
+            `eval_loss (seed, step)` and `initial_loss (seed)`.
+
+    Returns:
+        The recommendation, or None with a reason where the loss never falls by 2 %, the curve has too few points, or
+        the lowest loss is at the end of the curve.
+
+    Raises:
+        ValueError: `ds` has no such variables.
+
+    >>> import xarray as xr
+    >>> rates = np.geomspace(1e-6, 1, 61)
+    >>> loss = np.where(rates < 0.1, 1 / (1 + 50 * rates), 1e6)
+    >>> ds = xr.Dataset({"eval_loss": (("seed", "step"), [loss]), "rate": ("step", rates)}).set_coords("rate")
+    >>> round(suggest(ds).recommendation, 3), suggest(ds * 0 + 1).reason
+    (0.026, 'the loss never falls')
+
+    Reference: this library's own; the margin was chosen on four of the nine tasks of `scripts/suite_tasks.py`.
+    """
+    curves = Curves.of(ds)
+    methods = by_methods(curves)
+    lowest = np.array([own.rate or np.nan for own in map(curves.lowest, range(len(curves.losses)))])
+    reason = _no_answer(curves, lowest)
+    if reason:
+        return FoundRate(None, None, None, 0.0, reason, methods, ds, None)
+    rate = _median(lowest) / _MARGIN
+    samples = [_median(lowest[chosen]) / _MARGIN for chosen in _resampled(len(lowest))]
+    return FoundRate(rate, rate / 10, rate * _MARGIN, _agreement(samples, rate), "", methods, ds, None)
+
+
+def _ranged(task: Task, optimizer: Callable[..., Any], low: float, high: float, sizes: dict[str, Any]) -> FoundRate:
+    """The recommendation of a range test, moved up or down while the answer lies outside."""
+    for _ in range(_SHIFTS + 1):
+        found = suggest(probes.range_test(task, optimizer, low=low, high=high, **sizes))
+        if found.reason == _TOO_LOW:
+            low, high = low * _SHIFT, high * _SHIFT
+        elif found.reason == _TOO_HIGH:
+            low, high = low / _SHIFT, high / _SHIFT
+        else:
+            break
+    return found
+
+
+_LEAST_POINTS = 10
+_TOO_LOW = "the lowest loss is at the end of the curve: the rates do not go high enough"
+_TOO_HIGH = "the loss explodes at the first rates: they do not start low enough"
+_SHIFT = 1e4
+
+
+def _no_answer(curves: Curves, lowest: np.ndarray) -> str:
+    """Why a range test says nothing; empty where it does."""
+    points = len(curves.rates)
+    if points < _LEAST_POINTS:
+        return f"the curve has {points} {'point' if points == 1 else 'points'}, a range test needs {_LEAST_POINTS}"
+    if not np.isfinite(curves.initial).any() or not np.isfinite(curves.batches).any():
+        return "no loss is finite"
+    if 2 * np.isfinite(lowest).sum() < len(lowest):
+        # A loss that explodes before a tenth of the curve had no rate at which it could fall.
+        early = np.median(curves.first) < points / 10
+        return _TOO_HIGH if early else "the loss never falls"
+    return _TOO_LOW if np.nanmedian(lowest) >= curves.rates[-2] else ""
+
+
+class _Scores(NamedTuple):
+    """The race as numbers: how far each training got.
+
+    Attributes:
+        rates: `[rates]`, rising.
+        each: loss after the race, at most the initial one, `[rates, replicas]`.
+        initial: loss before it, `[replicas]`.
+    """
+
+    rates: np.ndarray
+    each: np.ndarray
+    initial: np.ndarray
+
+    @classmethod
+    def of(cls, run: xr.Dataset) -> _Scores:
+        last, first = (
+            run[name].transpose("learning_rate", "seed").values.astype(np.float64)
+            for name in ("eval_loss", "initial_loss")
+        )
+        initial = np.nanmean(first, axis=0)
+        reached = np.where(np.isfinite(last), np.minimum(last, initial), initial)
+        return cls(run["learning_rate"].values, reached, initial)
+
+    @property
+    def mean(self) -> np.ndarray:
+        return self.each.mean(axis=1)
+
+    @property
+    def falls(self) -> bool:
+        return bool(probes.falls(self.initial.mean(), self.mean.min()))
+
+    def within(self, share: float) -> tuple[float, float]:
+        """The rates around the best whose score is within a share of its fall from the initial loss."""
+        mean = self.mean
+        best = int(np.argmin(mean))
+        good = mean <= mean[best] + share * (self.initial.mean() - mean[best])
+        low = high = best
+        while low > 0 and good[low - 1]:
+            low -= 1
+        while high < len(good) - 1 and good[high + 1]:
+            high += 1
+        return float(self.rates[low]), float(self.rates[high])
+
+    def middle(self) -> float:
+        return float(np.sqrt(np.prod(self.within(_LEVEL))))
+
+    def chosen(self, replicas: np.ndarray) -> _Scores:
+        return self._replace(each=self.each[:, replicas], initial=self.initial[replicas])
+
+
+def _raced(first: FoundRate, run: xr.Dataset) -> FoundRate:
+    """The race's recommendation in the place of the range test's."""
+    scores = _Scores.of(run)
+    if not scores.falls:
+        tried = f"{scores.rates[0]:.2g} to {scores.rates[-1]:.2g}"
+        reason = f"no rate of the race, {tried}, lowers the loss by 2 %"
+        return first._replace(recommendation=None, low=None, high=None, confidence=0.0, reason=reason, race=run)
+    rate, (low, high) = scores.middle(), scores.within(_WORTH)
+    rung = 10 ** (1 / _PER_DECADE)
+    samples = [scores.chosen(chosen).middle() for chosen in _resampled(len(scores.initial))]
+    best = int(np.argmin(scores.mean))
+    reason = "the best rate is on the edge of what was tried" if best in (0, len(scores.rates) - 1) else ""
+    return first._replace(
+        recommendation=rate,
+        low=min(low, rate / rung),
+        high=max(high, rate * rung),
+        confidence=_agreement(samples, rate),
+        reason=reason,
+        race=run,
+    )
+
+
+def _median(rates: np.ndarray) -> float:
+    """Median in log rate of those that are there."""
+    there = rates[np.isfinite(rates)]
+    return float(10 ** np.median(np.log10(there))) if len(there) else float("nan")
+
+
+def _resampled(replicas: int) -> list[np.ndarray]:
+    """Bootstrap samples of the replicas, the same every time."""
+    rng = np.random.default_rng(0)
+    return list(rng.integers(0, replicas, (_RESAMPLES, replicas))) if replicas > 1 else []
+
+
+def _agreement(samples: Sequence[float], rate: float) -> float:
+    if not samples:
+        return float("nan")
+    return float(np.mean(np.abs(np.log(np.array(samples) / rate)) <= np.log(_NEAR)))

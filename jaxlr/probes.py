@@ -1,0 +1,339 @@
+"""Short trainings that ask what a learning rate does: the range test, the descending probe and the race.
+
+Each is one sweep of a training whose rate moves geometrically from `low` to `high`, with several replicas (seeds) in
+one compiled program. Nothing is mutated, so there is nothing to restore afterwards.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from jaxlr import _checks, wiring
+from jaxlr.spaces import grid
+from jaxlr.sweeps import sweep
+from jaxlr.tasks import Task
+from jaxlr.training import shuffle
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Descent", "descend", "race", "range_test"]
+
+Optimizer = Callable[..., Any]
+
+EXAMPLES = 1024
+"""Training examples of the fixed evaluation batch, at most."""
+
+FALL = 0.02
+"""A loss that falls by less than this share of its size has not fallen."""
+
+
+class Descent(NamedTuple):
+    """What the descending probe found; see `descend`.
+
+    Attributes:
+        rate: the largest rate with which the loss falls, or None.
+        reason: why there is none, or what is to be known of it; empty for nothing.
+        rates: the rates tried, the largest first.
+        falling: share of the replicas whose loss falls, for each of them.
+        curve: the trainings, as `race` returns them.
+    """
+
+    rate: float | None
+    reason: str
+    rates: list[float]
+    falling: list[float]
+    curve: xr.Dataset
+
+
+def range_test(
+    task: Task,
+    optimizer: Optimizer,
+    *,
+    low: float = 1e-7,
+    high: float = 10.0,
+    steps: int = 100,
+    batch_size: int = 32,
+    replicas: int = 8,
+    key: jax.Array | None = None,
+) -> xr.Dataset:
+    """Train while the rate rises exponentially from batch to batch: loss against rate.
+
+    At update t of N the rate is `low (high / low)^(t / (N - 1))`. Every replica has its own weights and batches.
+
+    Args:
+        task: the model and the data.
+        optimizer: `learning_rate -> optax.GradientTransformation`, as in a sweep.
+        low: first rate.
+        high: last rate.
+        steps: updates N, at least 2.
+        batch_size: examples in an update; at most all of them.
+        replicas: trainings K, with seeds 0 to K - 1.
+        key: PRNG key; `jax.random.key(0)` by default.
+
+    Returns:
+        A Dataset with the dimensions `(seed, step)` and the coordinate `rate (step)`: `loss`, of each batch before its
+        update, and `eval_loss`, after it, on a fixed batch of up to 1,024 training examples, the same for all; both are
+        NaN from the first value that is not finite. `initial_loss (seed)` is the evaluation before the first update.
+        An evaluation above both twice the best so far and 1.1 times the initial loss has exploded and is NaN too;
+        `edge (seed)` is the rate at which that first happens, NaN for never.
+
+    Raises:
+        ValueError: the rates are not positive and rising, or a number is too small.
+        TypeError: `task` or `optimizer` is of the wrong kind.
+
+    >>> import optax
+    >>> from jaxlr import tasks
+    >>> ds = range_test(tasks.blobs(), optax.sgd, low=1e-4, high=10.0, steps=30, replicas=2)
+    >>> ds["eval_loss"].dims, bool((ds["edge"] > 0.001).all())
+    (('seed', 'step'), True)
+
+    Reference: Smith, "Cyclical learning rates for training neural networks", arXiv:1506.01186.
+    """
+    _check(task, optimizer, steps, batch_size, replicas)
+    _checks.positive("low", low)
+    _checks.positive("high", high)
+    if not low < high:
+        raise ValueError(f"low must be below high, got {low} and {high}")
+    _checks.count("steps", steps, minimum=2)
+    train = _training(_Same(task), optimizer, steps, batch_size, True)
+    ds = sweep(train, grid(low=float(low), high=float(high)), seeds=replicas, key=key, devices=1)
+    return _masked(ds.assign_coords(rate=("step", low * (high / low) ** (np.arange(steps) / (steps - 1)))))
+
+
+def race(
+    task: Task,
+    optimizer: Optimizer,
+    rates: Sequence[float],
+    *,
+    steps: int = 100,
+    batch_size: int = 32,
+    replicas: int = 8,
+    key: jax.Array | None = None,
+    devices: int | None = None,
+) -> xr.Dataset:
+    """Train at several constant rates side by side, from the same weights and on the same batches.
+
+    Args:
+        task: the model and the data.
+        optimizer: `learning_rate -> optax.GradientTransformation`.
+        rates: the ladder, such as `jaxlr.ladder(1e-3, 1)`: Ng's 0.001, 0.003, 0.01, ...
+        steps: updates of each training, the budget.
+        batch_size: examples in an update; at most all of them.
+        replicas: trainings of each rate, with seeds 0 to K - 1.
+        key: PRNG key; `jax.random.key(0)` by default.
+        devices: how many local devices; all by default.
+
+    Returns:
+        A Dataset with the dimensions `(learning_rate, seed, step)`: `loss` of each batch before its update; and
+        `(learning_rate, seed)`: `eval_loss` after the last update on the fixed evaluation batch (NaN where a loss was
+        not finite), `initial_loss` before the first.
+
+    Raises:
+        ValueError: fewer than two rates, one that is not positive, or a number is too small.
+        TypeError: `task` or `optimizer` is of the wrong kind.
+
+    >>> import optax
+    >>> from jaxlr import tasks
+    >>> ds = race(tasks.blobs(), optax.sgd, [1e-3, 1e-2, 1e-1], steps=30, replicas=2, devices=1)
+    >>> ds["eval_loss"].mean("seed").idxmin().item()
+    0.1
+
+    Reference: Ng's ladder of rates, Machine Learning (Coursera), lecture "Learning rate".
+    """
+    _check(task, optimizer, steps, batch_size, replicas)
+    rates = [float(rate) for rate in rates]
+    if len(set(rates)) < 2:
+        raise ValueError(f"rates must hold at least two different rates, got {rates}")
+    for rate in rates:
+        _checks.positive("rates", rate)
+    train = _constant(_Same(task), optimizer, steps, batch_size)
+    return sweep(train, grid(learning_rate=rates), seeds=replicas, key=key, devices=devices)
+
+
+def descend(
+    task: Task,
+    optimizer: Optimizer,
+    *,
+    start: float = 0.1,
+    factor: float = 10.0,
+    levels: int = 6,
+    steps: int = 50,
+    batch_size: int = 32,
+    replicas: int = 8,
+    key: jax.Array | None = None,
+    devices: int | None = None,
+) -> Descent:
+    """The descending probe: from a high rate down, the largest with which the loss falls.
+
+    The rates `start / factor^i` train side by side; a replica's loss falls when the evaluation after the last update is
+    at least 2 % below the one before the first.
+
+    Args:
+        task: the model and the data.
+        optimizer: `learning_rate -> optax.GradientTransformation`.
+        start: the largest rate.
+        factor: ratio of neighbouring rates: 10 for decades, about 3 for thirds.
+        levels: number of rates.
+        steps: updates of each training.
+        batch_size: examples in an update; at most all of them.
+        replicas: trainings of each rate, with seeds 0 to K - 1.
+        key: PRNG key; `jax.random.key(0)` by default.
+        devices: how many local devices; all by default.
+
+    Returns:
+        The largest rate with which the loss falls in more than half of the replicas, or None with the reason.
+
+    Raises:
+        ValueError: a rate is not positive, the factor not above 1, or a number is too small.
+        TypeError: `task` or `optimizer` is of the wrong kind.
+
+    >>> import optax
+    >>> from jaxlr import tasks
+    >>> found = descend(tasks.blobs(), optax.sgd, start=1000.0, steps=30, replicas=3, devices=1)
+    >>> found.rate, found.falling[0], found.falling[-1]
+    (1.0, 0.0, 1.0)
+    """
+    _checks.positive("start", start)
+    _checks.positive("factor", factor)
+    if not factor > 1:
+        raise ValueError(f"factor must be above 1, got {factor}")
+    _checks.count("levels", levels, minimum=2)
+    rates = [float(f"{start / factor**i:.6g}") for i in range(levels)]
+    sizes: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "replicas": replicas}
+    ds = race(task, optimizer, rates, **sizes, key=key, devices=devices)
+    falling = falls(ds["initial_loss"], ds["eval_loss"]).mean("seed").values
+    usable = np.flatnonzero(falling > 0.5)
+    if not len(usable):
+        reason = f"the loss falls with no rate from {rates[0]:g} down to {rates[-1]:g} within {steps} updates"
+        return Descent(None, reason, rates, falling.tolist(), ds)
+    first = int(usable[0])
+    reason = "the largest rate that was tried: a larger one may do as well" if first == 0 else ""
+    return Descent(rates[first], reason, rates, falling.tolist(), ds)
+
+
+def falls(initial: Any, final: Any) -> Any:
+    """Whether a loss has fallen by at least 2 % of its size; NaN has not.
+
+    >>> falls(2.0, 1.9), falls(2.0, 1.99), falls(2.0, float("nan")), falls(-1.0, -1.1)
+    (True, False, False, True)
+    """
+    return final <= initial - FALL * abs(initial)
+
+
+def exploded(losses: np.ndarray, initial: float) -> np.ndarray:
+    """Which values of a curve `[steps]` are not finite, or above both twice the best so far and 1.1 times the initial.
+
+    Twice and 1.1 times are meant for positive losses: `best + |best|` and `initial + 0.1 |initial|` for any.
+
+    >>> exploded(np.array([1.0, 0.5, 0.9, 1.3, 0.2, np.nan]), 1.0).tolist()
+    [False, False, False, True, False, True]
+    """
+    best = np.fmin.accumulate(np.append(initial, losses))[:-1]
+    return ~np.isfinite(losses) | (losses > np.maximum(best + abs(best), initial + 0.1 * abs(initial)))
+
+
+def _masked(ds: xr.Dataset) -> xr.Dataset:
+    """With every replica's divergence edge, and without its exploded evaluations."""
+    losses, initial, rates = ds["eval_loss"].values, ds["initial_loss"].values, ds["rate"].values
+    gone = np.array([exploded(*curve) for curve in zip(losses, initial, strict=True)])
+    edges = np.where(gone.any(axis=1), rates[gone.argmax(axis=1)], np.nan)
+    return ds.assign(eval_loss=(("seed", "step"), np.where(gone, np.nan, losses)), edge=("seed", edges))
+
+
+def _check(task: Task, optimizer: Optimizer, steps: int, batch_size: int, replicas: int) -> None:
+    if not isinstance(task, Task):
+        raise TypeError(f"task must be a jaxlr.tasks.Task, got {task!r}")
+    if not callable(optimizer):
+        raise TypeError(f"optimizer must be a function of learning_rate, got {optimizer!r}")
+    for name, number in (("steps", steps), ("batch_size", batch_size), ("replicas", replicas)):
+        _checks.count(name, number)
+    wiring.check(wiring.wire(task, optimizer, None, None, batch_size), {"learning_rate": 0.1})
+
+
+class _Same:
+    """A task as a key of a cache: equal when every part is the very same object."""
+
+    def __init__(self, task: Task) -> None:
+        self.task = task
+
+    def __hash__(self) -> int:
+        return hash(tuple(map(id, self.task)))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and all(a is b for a, b in zip(self.task, other.task, strict=True))
+
+
+@functools.lru_cache(maxsize=16)
+def _constant(same: _Same, optimizer: Optimizer, steps: int, batch_size: int) -> Any:
+    """The training at one rate, which is evaluated at its end alone."""
+    rising = _training(same, optimizer, steps, batch_size, False)
+    return lambda key, learning_rate: rising(key, learning_rate, learning_rate)
+
+
+@functools.lru_cache(maxsize=16)
+def _training(same: _Same, optimizer: Optimizer, steps: int, batch_size: int, evaluate_all: bool) -> Any:
+    """The training to sweep. Compiled programs stay with it, so the same question again compiles nothing."""
+    task = same.task
+    wired = wiring.wire(task, optimizer, None, None, batch_size)
+    size = min(batch_size, task.examples)
+    chosen = np.linspace(0, task.examples - 1, min(task.examples, EXAMPLES)).round().astype(np.int32)
+
+    def evaluate(params: Any, state: Any) -> jax.Array:
+        x, y = _take(task, chosen)
+        return task.loss(params, state, x, y, jnp.ones(len(chosen)), None)[0]
+
+    def train(key: jax.Array, low: jax.Array, high: jax.Array) -> dict[str, jax.Array]:
+        def update(carry: Any, inputs: Any) -> Any:
+            params, state, opt_state = carry
+            positions, rate, number = inputs
+            x, y = _take(task, positions)
+            own = jax.random.fold_in(noise, number)
+
+            def loss(params: Any) -> Any:
+                value, _, new = task.loss(params, state, x, y, jnp.ones(size), own)
+                return value, new
+
+            (value, state), grads = jax.value_and_grad(loss, has_aux=True)(params)
+            transformation = _transformation(wired, rate)
+            updates, opt_state = transformation.update(grads, opt_state, params, value=value)
+            params = optax.apply_updates(params, updates)
+            seen = {"loss": value, "eval_loss": evaluate(params, state)} if evaluate_all else {"loss": value}
+            return (params, state, opt_state), seen
+
+        weights, batches, noise = jax.random.split(key, 3)
+        params, state = task.init(weights), task.init_state(weights)
+        carry = params, state, _transformation(wired, low).init(params)
+        exponents = jnp.arange(steps) / max(steps - 1, 1)
+        rates = low * (high / low) ** exponents
+        inputs = (_positions(batches, task.examples, steps, size), rates, jnp.arange(steps))
+        carry, seen = jax.lax.scan(update, carry, inputs)
+        if not evaluate_all:
+            seen["eval_loss"] = evaluate(*carry[:2])
+        return {**seen, "initial_loss": evaluate(params, state)}
+
+    return train
+
+
+def _transformation(wired: wiring.Wiring, rate: Any) -> optax.GradientTransformationExtraArgs:
+    return wiring.transformation(wiring.parts(wired, {"learning_rate": rate}), None)[0]
+
+
+def _take(task: Task, positions: Any) -> tuple[jax.Array, jax.Array]:
+    x, y = (jnp.take(array, positions, axis=task.axis, mode="clip") for array in (task.x, task.y))
+    return x, y
+
+
+def _positions(key: jax.Array, n: int, steps: int, size: int) -> jax.Array:
+    """The examples of every batch, `[steps, size]`: shuffled passes over the data, one after the other."""
+    passes = -(-steps * size // n)
+    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(passes))
+    order = jax.lax.map(lambda own: shuffle(own, n), keys).reshape(-1)
+    return order[: steps * size].reshape(steps, size)
