@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jaxlr.plots import settings
-from jaxlr.plots.style import COLORS, DECADES, STYLES, describe, is_ladder, number, of_seeds, one_axes, spans_decades
+from jaxlr.plots.style import COLORS, STYLES, describe, is_ladder, number, of_seeds, one_axes, spans_decades
 from jaxlr.results import columns, maximised
 
 if TYPE_CHECKING:
@@ -108,13 +108,15 @@ def _mark_best(ax: Axes, x: np.ndarray, values: np.ndarray, maximise: bool) -> i
     if not np.isfinite(means).any():
         return None
     at = int(np.nanargmax(means) if maximise else np.nanargmin(means))
-    seeds = values.shape[1]
+    seeds, beside = values.shape[1], means[at]
     if seeds > 1:
         half = stats.t.ppf(0.975, seeds - 1) * values[at].std(ddof=1) / np.sqrt(seeds)
         ax.errorbar(x[at], means[at], half, color="black", capsize=3, linewidth=1.2, zorder=3)
+        end = means[at] + (half if maximise else -half)
+        beside = end if end > 0 or ax.get_yscale() == "linear" else means[at]
     ax.plot(x[at], means[at], "o", markersize=11, markerfacecolor="none", markeredgecolor="black")
     text, away = f"best: {number(means[at])} at {number(x[at])}", 11 if maximise else -17
-    ax.annotate(text, (x[at], means[at]), (0, away), textcoords="offset points", ha="center", fontsize=8)
+    ax.annotate(text, (x[at], beside), (0, away), textcoords="offset points", ha="center", fontsize=8)
     if ax.get_autoscaley_on():
         ax.margins(y=0.12)
     return at
@@ -144,5 +146,6 @@ def _scale(ax: Axes, x: np.ndarray, values: np.ndarray, bounded: bool) -> None:
     found = values[np.isfinite(values)]
     if not bounded and spans_decades(found):
         ax.set_yscale("log")
-        if spans_decades(found, DECADES):
-            ax.set_ylim(found.min() / 3, found.min() * DECADES)
+        top = max(100 * found.min(), 30 * float(np.median(found)))
+        if found.max() > top:
+            ax.set_ylim(found.min() / 2, top)

@@ -98,7 +98,7 @@ def _norm(values: np.ndarray, bounded: bool) -> Normalize:
 def _cells(ds: xr.Dataset, x: str, y: str, values: np.ndarray, maximise: bool) -> _Cells:
     tried = columns(ds)
     here = present(tried[x]) & present(tried[y])
-    (across, i), (up, j) = (np.unique(tried[name][here], return_inverse=True) for name in (x, y))
+    (across, i), (up, j) = (_levels(tried[name][here]) for name in (x, y))
     table = np.full((len(up), len(across)), np.nan)
     touched = np.zeros(table.shape, bool)
     touched[j, i] = True
@@ -106,6 +106,15 @@ def _cells(ds: xr.Dataset, x: str, y: str, values: np.ndarray, maximise: bool) -
     for row, column, value in zip(j, i, values[here], strict=True):
         table[row, column] = choose(table[row, column], value)
     return _Cells(across, up, table, touched)
+
+
+def _levels(column: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The values and where each setting has its own: numbers in their order, words in that of the space."""
+    levels, first, where = np.unique(column, return_index=True, return_inverse=True)
+    if column.dtype.kind in "fi":
+        return levels, where
+    order = np.argsort(first)
+    return levels[order], np.argsort(order)[where]
 
 
 def _is_table(cells: _Cells, count: int) -> bool:
