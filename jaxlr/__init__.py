@@ -14,6 +14,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = (
+    "curvature",
     "data",
     "loss_curves",
     "mlp",
@@ -23,6 +24,7 @@ _MODULES = (
     "schedules",
     "spaces",
     "studies",
+    "suggestions",
     "tasks",
     "training",
 )

@@ -30,7 +30,7 @@ _NEAR = 2.0
 _RUNGS, _PER_DECADE = 6, 4
 """The ladder of the race: rungs to either side of the range test's recommendation, and rungs to a decade."""
 
-_LEVEL = 0.02
+_LEVEL = 0.05
 """Rates are as good as the best when their loss is within this share of the fall from the initial loss."""
 
 _WORTH = 0.1
@@ -91,7 +91,7 @@ def find_lr(
     The range test over K replicas gives a first recommendation r, see `suggest`. Then 13 rates from r / 32 to 32 r,
     four to a decade, train side by side for `steps` updates, each with K replicas that share weights and batches.
     A training scores with its loss on the evaluation batch, with its initial loss where that is lower or it diverged.
-    The recommendation is the geometric middle of the rates around the best whose mean score is within 2 % of the best,
+    The recommendation is the geometric middle of the rates around the best whose mean score is within 5 % of the best,
     in units of the fall from the initial loss; the range, those within 10 %. Where the best is on the edge of the
     ladder, the ladder moves on, twice at most.
 

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
-from jaxlr import _checks, wiring
+from jaxlr import _checks, short_training
+from jaxlr.short_training import Same
 from jaxlr.spaces import grid
 from jaxlr.sweeps import sweep
 from jaxlr.tasks import Task
-from jaxlr.training import shuffle
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,9 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["Descent", "descend", "race", "range_test"]
 
 Optimizer = Callable[..., Any]
-
-EXAMPLES = 1024
-"""Training examples of the fixed evaluation batch, at most."""
 
 FALL = 0.02
 """A loss that falls by less than this share of its size has not fallen."""
@@ -97,13 +93,13 @@ def range_test(
 
     Reference: Smith, "Cyclical learning rates for training neural networks", arXiv:1506.01186.
     """
-    _check(task, optimizer, steps, batch_size, replicas)
+    short_training.check(task, optimizer, steps=steps, batch_size=batch_size, replicas=replicas)
     _checks.positive("low", low)
     _checks.positive("high", high)
     if not low < high:
         raise ValueError(f"low must be below high, got {low} and {high}")
     _checks.count("steps", steps, minimum=2)
-    train = _training(_Same(task), optimizer, steps, batch_size, True)
+    train = _rising(Same(task), optimizer, steps, batch_size)
     ds = sweep(train, grid(low=float(low), high=float(high)), seeds=replicas, key=key, devices=1)
     return _masked(ds.assign_coords(rate=("step", low * (high / low) ** (np.arange(steps) / (steps - 1)))))
 
@@ -148,13 +144,13 @@ def race(
 
     Reference: Ng's ladder of rates, Machine Learning (Coursera), lecture "Learning rate".
     """
-    _check(task, optimizer, steps, batch_size, replicas)
+    short_training.check(task, optimizer, steps=steps, batch_size=batch_size, replicas=replicas)
     rates = [float(rate) for rate in rates]
     if len(set(rates)) < 2:
         raise ValueError(f"rates must hold at least two different rates, got {rates}")
     for rate in rates:
         _checks.positive("rates", rate)
-    train = _constant(_Same(task), optimizer, steps, batch_size)
+    train = _constant(Same(task), optimizer, steps, batch_size)
     return sweep(train, grid(learning_rate=rates), seeds=replicas, key=key, devices=devices)
 
 
@@ -248,92 +244,36 @@ def _masked(ds: xr.Dataset) -> xr.Dataset:
     return ds.assign(eval_loss=(("seed", "step"), np.where(gone, np.nan, losses)), edge=("seed", edges))
 
 
-def _check(task: Task, optimizer: Optimizer, steps: int, batch_size: int, replicas: int) -> None:
-    if not isinstance(task, Task):
-        raise TypeError(f"task must be a jaxlr.tasks.Task, got {task!r}")
-    if not callable(optimizer):
-        raise TypeError(f"optimizer must be a function of learning_rate, got {optimizer!r}")
-    for name, number in (("steps", steps), ("batch_size", batch_size), ("replicas", replicas)):
-        _checks.count(name, number)
-    wiring.check(wiring.wire(task, optimizer, None, None, batch_size), {"learning_rate": 0.1})
-
-
-class _Same:
-    """A task as a key of a cache: equal when every part is the very same object."""
-
-    def __init__(self, task: Task) -> None:
-        self.task = task
-
-    def __hash__(self) -> int:
-        return hash(tuple(map(id, self.task)))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and all(a is b for a, b in zip(self.task, other.task, strict=True))
-
-
 @functools.lru_cache(maxsize=16)
-def _constant(same: _Same, optimizer: Optimizer, steps: int, batch_size: int) -> Any:
-    """The training at one rate, which is evaluated at its end alone."""
-    rising = _training(same, optimizer, steps, batch_size, False)
-    return lambda key, learning_rate: rising(key, learning_rate, learning_rate)
-
-
-@functools.lru_cache(maxsize=16)
-def _training(same: _Same, optimizer: Optimizer, steps: int, batch_size: int, evaluate_all: bool) -> Any:
-    """The training to sweep. Compiled programs stay with it, so the same question again compiles nothing."""
+def _rising(same: Same, optimizer: Optimizer, steps: int, batch_size: int) -> Callable[..., Any]:
+    """The range test to sweep. Compiled programs stay with it, so the same question again compiles nothing."""
     task = same.task
-    wired = wiring.wire(task, optimizer, None, None, batch_size)
-    size = min(batch_size, task.examples)
-    chosen = np.linspace(0, task.examples - 1, min(task.examples, EXAMPLES)).round().astype(np.int32)
-
-    def evaluate(params: Any, state: Any) -> jax.Array:
-        x, y = _take(task, chosen)
-        return task.loss(params, state, x, y, jnp.ones(len(chosen)), None)[0]
 
     def train(key: jax.Array, low: jax.Array, high: jax.Array) -> dict[str, jax.Array]:
-        def update(carry: Any, inputs: Any) -> Any:
-            params, state, opt_state = carry
-            positions, rate, number = inputs
-            x, y = _take(task, positions)
-            own = jax.random.fold_in(noise, number)
+        rates = low * (high / low) ** (jnp.arange(steps) / (steps - 1))
+        update = short_training.updating(task, optimizer, key)
 
-            def loss(params: Any) -> Any:
-                value, _, new = task.loss(params, state, x, y, jnp.ones(size), own)
-                return value, new
+        def measured(carry: Any, batch: Any) -> Any:
+            carry, loss = update(carry, batch)
+            return carry, {"loss": loss, "eval_loss": short_training.evaluate(task, *carry[:2])}
 
-            (value, state), grads = jax.value_and_grad(loss, has_aux=True)(params)
-            transformation = _transformation(wired, rate)
-            updates, opt_state = transformation.update(grads, opt_state, params, value=value)
-            params = optax.apply_updates(params, updates)
-            seen = {"loss": value, "eval_loss": evaluate(params, state)} if evaluate_all else {"loss": value}
-            return (params, state, opt_state), seen
-
-        weights, batches, noise = jax.random.split(key, 3)
-        params, state = task.init(weights), task.init_state(weights)
-        carry = params, state, _transformation(wired, low).init(params)
-        exponents = jnp.arange(steps) / max(steps - 1, 1)
-        rates = low * (high / low) ** exponents
-        inputs = (_positions(batches, task.examples, steps, size), rates, jnp.arange(steps))
-        carry, seen = jax.lax.scan(update, carry, inputs)
-        if not evaluate_all:
-            seen["eval_loss"] = evaluate(*carry[:2])
-        return {**seen, "initial_loss": evaluate(params, state)}
+        carry = short_training.start(task, optimizer, key, low)
+        seen = jax.lax.scan(measured, carry, short_training.inputs(task, key, rates, batch_size))[1]
+        return {**seen, "initial_loss": short_training.evaluate(task, *carry[:2])}
 
     return train
 
 
-def _transformation(wired: wiring.Wiring, rate: Any) -> optax.GradientTransformationExtraArgs:
-    return wiring.transformation(wiring.parts(wired, {"learning_rate": rate}), None)[0]
+@functools.lru_cache(maxsize=16)
+def _constant(same: Same, optimizer: Optimizer, steps: int, batch_size: int) -> Callable[..., Any]:
+    """The training at one rate to sweep, evaluated at its ends."""
+    task = same.task
 
+    def train(key: jax.Array, learning_rate: jax.Array) -> dict[str, jax.Array]:
+        first = short_training.start(task, optimizer, key, learning_rate)
+        batches = short_training.inputs(task, key, jnp.full(steps, learning_rate), batch_size)
+        last, losses = jax.lax.scan(short_training.updating(task, optimizer, key), first, batches)
+        ends = {"initial_loss": first, "eval_loss": last}
+        return {"loss": losses, **{name: short_training.evaluate(task, *carry[:2]) for name, carry in ends.items()}}
 
-def _take(task: Task, positions: Any) -> tuple[jax.Array, jax.Array]:
-    x, y = (jnp.take(array, positions, axis=task.axis, mode="clip") for array in (task.x, task.y))
-    return x, y
-
-
-def _positions(key: jax.Array, n: int, steps: int, size: int) -> jax.Array:
-    """The examples of every batch, `[steps, size]`: shuffled passes over the data, one after the other."""
-    passes = -(-steps * size // n)
-    keys = jax.vmap(lambda i: jax.random.fold_in(key, i))(jnp.arange(passes))
-    order = jax.lax.map(lambda own: shuffle(own, n), keys).reshape(-1)
-    return order[: steps * size].reshape(steps, size)
+    return train
