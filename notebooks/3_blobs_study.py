@@ -126,10 +126,10 @@ def classify(params, x):
     return network.apply({"params": params}, x.T).argmax(axis=0)
 
 
-frames = [0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 30, 50, 75, 100]
+frames = [0, 1, 3, 7, 15, 30, 60, 100]
 animation = plots.decision_boundaries(classify, weights, points[:500], labels[:500], epochs=frames, columns=2)
 with tempfile.TemporaryDirectory() as folder:
-    animation.save(f"{folder}/boundaries.gif", writer="pillow", fps=3, dpi=70)
+    animation.save(f"{folder}/boundaries.gif", writer="pillow", fps=2, dpi=65)
     display(Image(f"{folder}/boundaries.gif"))
 
 # %% [markdown]
