@@ -14,6 +14,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _MODULES = (
+    "bench",
     "curvature",
     "data",
     "loss_curves",

@@ -33,6 +33,7 @@ LAYERS = [
     {"wiring"},
     {"training"},
     {"programs", "trajectories"},
+    {"blocks"},
     {"sweeps"},
     {"diagnosis", "health"},
     {"suggestions", "short_training"},
@@ -40,7 +41,7 @@ LAYERS = [
     {"range_curves"},
     {"finder"},
     {"plots", "claims"},
-    {"studies", "summary"},
+    {"studies", "summary", "bench"},
     {"cli"},
 ]
 """A module imports from lower layers, or from its own without a cycle."""
