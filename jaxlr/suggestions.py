@@ -226,7 +226,9 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 def _falls(losses: np.ndarray) -> bool:
-    return bool((np.diff(losses) < 0).any())
+    """Whether a value is below the one before it, by more than the rounding of an average of equal losses."""
+    least = 1e-12 * np.max(np.abs(losses[np.isfinite(losses)]), initial=0)
+    return bool((np.diff(losses) < -least).any())
 
 
 def _on_curve(

@@ -1,8 +1,23 @@
-"""Texts of options as values: lists and ranges of numbers, layer widths."""
+"""Options that several commands share, and texts of options as values: lists and ranges of numbers, layer widths."""
 
 from __future__ import annotations
 
-__all__ = ["numbers", "widths"]
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["Data", "Model", "momentum_of", "numbers", "widths"]
+
+Data = Annotated[
+    str,
+    typer.Option(
+        help="blobs, breast_cancer, diabetes, digits, iris, wine; FILE.csv, whose target is the column target, "
+        "label or y or else the last; or FILE.npz with the arrays x, y and perhaps x_test, y_test."
+    ),
+]
+Model = Annotated[str, typer.Option(help="Units of each hidden layer of a ReLU network.")]
 
 
 def numbers(option: str, text: str) -> list[float]:
@@ -44,3 +59,12 @@ def widths(option: str, text: str) -> tuple[int, ...]:
     if not found or min(found) < 1:
         raise ValueError(f"{option} must be the units of the hidden layers, such as 50,50; got {text!r}")
     return found
+
+
+def momentum_of(optimizer: Callable[..., Any]) -> str:
+    """The argument that is the optimizer's momentum: Adam's is the decay of its mean gradient."""
+    taken = inspect.signature(optimizer).parameters
+    for name in ("momentum", "beta_1"):
+        if name in taken:
+            return name
+    raise ValueError(f"--momentum must go with an optimizer that has one, sgd or adam; got {optimizer.__name__}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +12,7 @@ import typer
 
 from jaxlr.cli import arguments
 from jaxlr.cli.app import app
+from jaxlr.cli.arguments import Data, Model
 from jaxlr.cli.running import Bar, Cache, Profile, print_profile, set_up, writable
 
 if TYPE_CHECKING:
@@ -26,14 +25,8 @@ _BEST_ROWS = 20
 
 @app.command()
 def sweep(
-    data: Annotated[
-        str,
-        typer.Option(
-            help="blobs, breast_cancer, diabetes, digits, iris, wine; FILE.csv, whose target is the column target, "
-            "label or y or else the last; or FILE.npz with the arrays x, y and perhaps x_test, y_test."
-        ),
-    ] = "blobs",
-    model: Annotated[str, typer.Option(help="Units of each hidden layer of a ReLU network.")] = "50",
+    data: Data = "blobs",
+    model: Model = "50",
     optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adagrad, adam or adadelta.")] = "sgd",
     lr: Annotated[
         str | None,
@@ -109,17 +102,8 @@ def _space(optimizer: str, lr: str | None, momentum: str | None, schedule: str |
         texts = [] if schedule is None else [schedule.replace("{lr}", repr(rate)) for rate in rates]
         axes["learning_rate"] = [schedules.parse(text) for text in texts] or rates
     if momentum is not None:
-        axes[_momentum_of(getattr(optimizers, optimizer))] = arguments.numbers("--momentum", momentum)
+        axes[arguments.momentum_of(getattr(optimizers, optimizer))] = arguments.numbers("--momentum", momentum)
     return grid(**axes), rates
-
-
-def _momentum_of(optimizer: Callable[..., Any]) -> str:
-    """The argument that is the optimizer's momentum: Adam's is the decay of its mean gradient."""
-    taken = inspect.signature(optimizer).parameters
-    for name in ("momentum", "beta_1"):
-        if name in taken:
-            return name
-    raise ValueError(f"--momentum must go with an optimizer that has one, sgd or adam; got {optimizer.__name__}")
 
 
 def _labelled(ds: xr.Dataset, rates: list[float], schedule: str | None) -> xr.Dataset:

@@ -7,6 +7,7 @@ panel takes `ax=` too, to draw on the caller's axes.
 from jaxlr.plots.boundaries import decision_boundaries
 from jaxlr.plots.curves import overlay, panels, with_rate
 from jaxlr.plots.final import final_against
+from jaxlr.plots.finder import lr_range
 from jaxlr.plots.heat import heatmap
 from jaxlr.plots.parallel import parallel_coordinates
 from jaxlr.plots.problems import contours, descents, scatter
@@ -27,6 +28,7 @@ __all__ = [
     "gallery",
     "heatmap",
     "lines",
+    "lr_range",
     "number",
     "overlay",
     "panels",
