@@ -95,33 +95,37 @@ def largest_eigenvalue(
 
     if start is None:
         start = jax.random.normal(jax.random.key(0) if key is None else key, flat.shape, flat.dtype)
-    dominant = _iterate(product, start, jnp.zeros((), flat.dtype), iterations)
-    # The first pass may have ended on a negative eigenvector, which is no start for the positive one.
-    shift = jnp.maximum(-dominant.value, 0)
-    again = jnp.where(shift > 0, start, dominant.vector)
-    return _iterate(product, again, shift, iterations)
+    first = _unit(start, start)
+
+    def one_pass(carry: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], Eigenpair]:
+        pair = _iterate(product, *carry, iterations)
+        # A negative eigenvector is no start for the largest eigenvalue's: it may be orthogonal to it.
+        shift = jnp.maximum(-pair.value, 0)
+        return (jnp.where(shift > 0, first, pair.vector), shift), pair
+
+    passes = jax.lax.scan(one_pass, (first, jnp.zeros((), flat.dtype)), None, length=2)[1]
+    return jax.tree.map(lambda each: each[-1], passes)
 
 
 def _iterate(
     product: Callable[[jax.Array], jax.Array], start: jax.Array, shift: jax.Array, iterations: int
 ) -> Eigenpair:
-    """Power iteration on H + shift I; the eigenvalue is that of H."""
-
-    def measured(v: jax.Array) -> tuple[Eigenpair, jax.Array]:
-        after = product(v)
-        value = v @ after
-        return Eigenpair(value, v, jnp.linalg.norm(after - value * v)), after + shift * v
+    """Power iteration on H + shift I from a unit vector; the eigenvalue is that of H."""
 
     def going(state: tuple[jax.Array, Eigenpair, jax.Array]) -> jax.Array:
         count, pair, _ = state
-        return (count < iterations) & (pair.residual > _TOLERANCE * jnp.abs(pair.value + shift))
+        return (count < iterations) & ~(pair.residual <= _TOLERANCE * jnp.abs(pair.value + shift))
 
     def step(state: tuple[jax.Array, Eigenpair, jax.Array]) -> tuple[jax.Array, Eigenpair, jax.Array]:
-        count, pair, following = state
-        return count + 1, *measured(_unit(following, pair.vector))
+        count, _, v = state
+        after = product(v)
+        value = v @ after
+        pair = Eigenpair(value, v, jnp.linalg.norm(after - value * v))
+        return count + 1, pair, _unit(after + shift * v, v)
 
-    first = (jnp.ones((), jnp.int32), *measured(_unit(start, start)))
-    return jax.lax.while_loop(going, step, first)[1]
+    # The product stands here once: a network's is most of what there is to compile.
+    unknown = Eigenpair(jnp.zeros((), start.dtype), start, jnp.full((), jnp.inf, start.dtype))
+    return jax.lax.while_loop(going, step, (jnp.zeros((), jnp.int32), unknown, start))[1]
 
 
 def _unit(v: jax.Array, otherwise: jax.Array) -> jax.Array:

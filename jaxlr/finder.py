@@ -100,8 +100,9 @@ def find_lr(
     Args:
         task: the model and the data.
         optimizer: `learning_rate -> optax.GradientTransformation`, as in a sweep: `optax.sgd` itself is one.
-        low: first rate of the range test; it is moved down by four decades, twice at most, where that is too high.
-        high: last rate of the range test, moved up likewise.
+        low: first rate of the range test; the range is moved by four decades, twice at most: down where the loss
+            explodes at once, up where its lowest value is at the end, or where it neither falls nor explodes.
+        high: last rate of the range test.
         steps: updates of the range test and of each training of the race.
         batch_size: examples in an update; at most all of them.
         replicas: trainings K of everything, with their own weights and batches.
@@ -167,7 +168,7 @@ def suggest(ds: xr.Dataset) -> FoundRate:
     >>> loss = np.where(rates < 0.1, 1 / (1 + 50 * rates), 1e6)
     >>> ds = xr.Dataset({"eval_loss": (("seed", "step"), [loss]), "rate": ("step", rates)}).set_coords("rate")
     >>> round(suggest(ds).recommendation, 3), suggest(ds * 0 + 1).reason
-    (0.019, 'the loss never falls')
+    (0.019, 'the loss neither falls nor explodes')
 
     Reference: this library's own; the margin was chosen on four of the nine tasks of `scripts.suite_tasks`.
     """
@@ -186,7 +187,7 @@ def _ranged(task: Task, optimizer: Callable[..., Any], low: float, high: float, 
     """The recommendation of a range test, moved up or down while the answer lies outside."""
     for _ in range(_SHIFTS + 1):
         found = suggest(probes.range_test(task, optimizer, low=low, high=high, **sizes))
-        if found.reason == _TOO_LOW:
+        if found.reason in (_TOO_LOW, _FLAT):
             low, high = low * _SHIFT, high * _SHIFT
         elif found.reason == _TOO_HIGH:
             low, high = low / _SHIFT, high / _SHIFT
@@ -196,6 +197,7 @@ def _ranged(task: Task, optimizer: Callable[..., Any], low: float, high: float, 
 
 
 _LEAST_POINTS = 10
+_FLAT = "the loss neither falls nor explodes"
 _TOO_LOW = "the lowest loss is at the end of the curve: the rates do not go high enough"
 _TOO_HIGH = "the loss explodes at the first rates: they do not start low enough"
 _SHIFT = 1e4
@@ -209,9 +211,11 @@ def _no_answer(curves: Curves, lowest: np.ndarray) -> str:
     if not np.isfinite(curves.initial).any() or not np.isfinite(curves.batches).any():
         return "no loss is finite"
     if 2 * np.isfinite(lowest).sum() < len(lowest):
+        first = np.median(curves.first)
+        if first == points:
+            return _FLAT
         # A loss that explodes before a tenth of the curve had no rate at which it could fall.
-        early = np.median(curves.first) < points / 10
-        return _TOO_HIGH if early else "the loss never falls"
+        return _TOO_HIGH if first < points / 10 else "the loss never falls before it explodes"
     return _TOO_LOW if np.nanmedian(lowest) >= curves.rates[-2] else ""
 
 
