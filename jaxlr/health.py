@@ -1,6 +1,6 @@
 """Checks of a training by small experiments: can it learn by heart, does it start at chance, is its rate too high?
 
-Each is one small compiled sweep and returns a `Check`.
+Each is one small compiled sweep on one device and returns a `Check`.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def overfit_check(
     rates = log_range(1e-4, 1.0, 9) if learning_rates is None else [float(rate) for rate in learning_rates]
     few = _subset(task, examples)
     run = experiment(few, optimizer, epochs=epochs, batch_size=few.examples, record=["initial"])
-    ds = sweep(run, grid(learning_rate=rates), seeds=seeds)
+    ds = sweep(run, grid(learning_rate=rates), seeds=seeds, devices=1)
     initial = ds["initial_loss"].isel(learning_rate=0).values
     last = ds["loss"].isel(epoch=slice(-max(epochs // 10, 1), None)).median("epoch", skipna=False).values
     ratios = np.where(np.isfinite(last), last, np.inf) / initial
@@ -158,7 +158,7 @@ def initial_loss_check(task: Task, *, expected: float | None = None, seeds: int 
         loss, _, _ = task.loss(task.init(key), task.init_state(key), task.x, task.y, ones, None)
         return {"loss": loss * scale}
 
-    losses = sweep(evaluate, grid(scale=[1.0]), seeds=seeds)["loss"].values.ravel()
+    losses = sweep(evaluate, grid(scale=[1.0]), seeds=seeds, devices=1)["loss"].values.ravel()
     initial = float(np.median(losses))
     passed = bool(expected / _CHANCE <= initial <= expected * _CHANCE)
     found = f"initial loss {initial:.3g} (of {seeds} seeds: {losses.min():.3g} to {losses.max():.3g}), by chance "
@@ -235,10 +235,10 @@ def probe_lower(
             carry, metrics = run.epoch(carry, jax.random.fold_in(key, number), now)
             return carry, {"loss": metrics["loss"], "rate": metrics["rate"]}
 
-        carry = run.init(key, {**setting, rate: setting[rate] * jnp.ones_like(factor)})
+        carry = run.init(jax.random.fold_in(key, 0), {**setting, rate: setting[rate] * jnp.ones_like(factor)})
         return jax.lax.scan(epoch, carry, jnp.arange(1, run.epochs + 1))[1]
 
-    ds = sweep(train, grid(factor=[1.0, *(1 / t for t in times)]), seeds=seeds)
+    ds = sweep(train, grid(factor=[1.0, *(1 / t for t in times)]), seeds=seeds, devices=1)
     _check_lowered(ds["rate"].values, rate, change)
     return _judged(ds["loss"].values, change, [float(t) for t in times], float(setting[rate]))
 

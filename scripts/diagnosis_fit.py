@@ -17,18 +17,22 @@ from sklearn.linear_model import LogisticRegression
 import jaxlr
 from jaxlr.diagnosis import curve, neighbours, validation, verdicts
 from jaxlr.diagnosis.calibration import Points
-from scripts import diagnosis_labels, diagnosis_suite
+from scripts import diagnosis_labels, diagnosis_suite, diagnosis_textbook
 
 __all__ = ["Labelled", "labelled"]
 
 OFFSETS = (-7, -4, -3, -2, -1, 0, 1, 2, 3, 4)
 """Rates of the suite, as powers of three from each case's best one."""
 
-_KNOTS = 5
-_STRENGTH = 0.1
-"""Inverse strength of the penalty on the points."""
+_KNOTS = 7
+_STRENGTH = {"ALONE": 0.1, "BESIDE": 0.1, "VALIDATED": 10.0}
+"""Inverse strength of the penalty on the points of each table."""
 
-_TEMPERATURES = (1.0, 1.2, 1.4, 1.7, 2.0)
+_DRAWN = 60
+_DRAWN_WEIGHT = 3.0
+"""Drawn curves of each kind, and what each counts; there are some 7,700 rows of trainings."""
+
+_TEMPERATURES = (1.0, 1.1, 1.2, 1.4, 1.7, 2.0)
 """What points may be divided by: those fitted on some tasks are too sure of another."""
 
 
@@ -109,11 +113,24 @@ def _one(ds: Any, guessing: float, task: str, optimizer: str, shape: str, positi
 
 
 class Rows(NamedTuple):
-    """Statistics, labels and tasks, in parallel."""
+    """Statistics, labels and tasks, in parallel; the task of a drawn curve is `textbook`."""
 
     values: list[dict[str, float]]
     labels: list[str]
     tasks: list[str]
+
+    def add(self, values: dict[str, float], label: str, task: str) -> None:
+        """One row more."""
+        self.values.append(values)
+        self.labels.append(label)
+        self.tasks.append(task)
+
+
+def textbook(rows: Rows, more: dict[str, float]) -> Rows:
+    """With the drawn curves."""
+    for one in diagnosis_textbook.ideal(_DRAWN):
+        rows.add({**curve.statistics(one.losses)._asdict(), **more}, one.label, "textbook")
+    return rows
 
 
 def alone(families: Sequence[Sequence[Labelled]]) -> Rows:
@@ -126,10 +143,8 @@ def alone(families: Sequence[Sequence[Labelled]]) -> Rows:
         if np.isfinite(one.steps).all() and len(one.steps) > 2 * len(one.losses):
             views.append((one.steps, None))
         for losses, lr in views:
-            rows.values.append(curve.statistics(losses, lr)._asdict())
-            rows.labels.append(one.label)
-            rows.tasks.append(one.task)
-    return rows
+            rows.add(curve.statistics(losses, lr)._asdict(), one.label, one.task)
+    return textbook(rows, {})
 
 
 def beside(families: Sequence[Sequence[Labelled]]) -> Rows:
@@ -145,10 +160,8 @@ def beside(families: Sequence[Sequence[Labelled]]) -> Rows:
             initial = some[0].initial if every == 1 else own[0].start
             for one, s, more in zip(some, own, neighbours.beside(own, rates, initial), strict=True):
                 if s is not None:
-                    rows.values.append({**s._asdict(), **more})
-                    rows.labels.append(one.label)
-                    rows.tasks.append(one.task)
-    return rows
+                    rows.add({**s._asdict(), **more}, one.label, one.task)
+    return textbook(rows, dict.fromkeys(_NEIGHBOURS, 0.0))
 
 
 def validated(families: Sequence[Sequence[Labelled]]) -> Rows:
@@ -156,24 +169,24 @@ def validated(families: Sequence[Sequence[Labelled]]) -> Rows:
     rows = Rows([], [], [])
     for one in (one for family in families for one in family):
         if np.isfinite(one.losses).all() and np.isfinite(one.val_losses).all():
-            rows.values.append(validation.statistics(one.losses, one.val_losses))
-            rows.labels.append("overfitting" if one.validated == "overfitting" else "other")
-            rows.tasks.append(one.task)
+            label = "overfitting" if one.validated == "overfitting" else "other"
+            rows.add(validation.statistics(one.losses, one.val_losses), label, one.task)
     return rows
 
 
-def fit(rows: Rows, names: Sequence[str], temperature: float = 1.0) -> Points:
+def fit(rows: Rows, names: Sequence[str], strength: float, temperature: float) -> Points:
     """Additive points: a penalised multinomial regression on hat functions of each statistic, over the temperature."""
     columns = {name: np.array([row[name] for row in rows.values]) for name in names}
     knots = {name: _knots(column) for name, column in columns.items()}
-    model = LogisticRegression(C=_STRENGTH, max_iter=500)
+    model = LogisticRegression(C=strength, max_iter=500)
     labels = np.array(rows.labels)
-    model.fit(np.hstack([_hats(columns[name], knots[name]) for name in names]), labels)
-    weights, biases = model.coef_, model.intercept_
+    weights = np.where(np.array(rows.tasks) == "textbook", _DRAWN_WEIGHT, 1.0)
+    model.fit(np.hstack([_hats(columns[name], knots[name]) for name in names]), labels, sample_weight=weights)
+    slopes, biases = model.coef_, model.intercept_
     if len(model.classes_) == 2:
-        weights, biases = np.vstack([-weights, weights]) / 2, np.array([-biases[0], biases[0]]) / 2
+        slopes, biases = np.vstack([-slopes, slopes]) / 2, np.array([-biases[0], biases[0]]) / 2
     points: dict[str, dict[str, tuple[float, ...]]] = {}
-    for verdict, row in zip(model.classes_, weights, strict=True):
+    for verdict, row in zip(model.classes_, slopes, strict=True):
         at, mine = 0, {}
         for name in names:
             count = len(knots[name])
@@ -188,7 +201,11 @@ def fit(rows: Rows, names: Sequence[str], temperature: float = 1.0) -> Points:
 
 
 def _knots(column: np.ndarray) -> tuple[float, ...]:
-    found = np.unique(np.quantile(column, np.linspace(0.02, 0.98, _KNOTS)).round(3))
+    """Quantiles of the values that are not zero, and zero where it is common."""
+    is_zero = np.abs(column) <= 1e-3
+    some = column[~is_zero] if (~is_zero).mean() > 0.02 else column
+    found = np.quantile(some, np.linspace(0.02, 0.98, _KNOTS))
+    found = np.unique(np.append(found, 0.0 if is_zero.mean() > 0.1 else found[0]).round(3))
     return tuple(float(value) for value in found) if len(found) > 1 else (float(found[0]), float(found[0]) + 1)
 
 
@@ -207,24 +224,25 @@ class Judged(NamedTuple):
     """The probability given to the label."""
 
 
-def left_out(rows: Rows, names: Sequence[str], temperature: float) -> Judged:
+def left_out(rows: Rows, names: Sequence[str], strength: float, temperature: float) -> Judged:
     """Judge each task by the points of all the others."""
     tasks, labels = np.array(rows.tasks), np.array(rows.labels)
-    verdicts, confidence, given = np.empty(len(tasks), object), np.zeros(len(tasks)), np.zeros(len(tasks))
-    for task in np.unique(tasks):
+    best, confidence, given = np.empty(len(tasks), object), np.zeros(len(tasks)), np.zeros(len(tasks))
+    for task in set(tasks) - {"textbook"}:
         train, test = np.flatnonzero(tasks != task), np.flatnonzero(tasks == task)
-        points = fit(Rows(*([column[i] for i in train] for column in rows)), names, temperature)
+        points = fit(Rows(*([column[i] for i in train] for column in rows)), names, strength, temperature)
         for i in test:
             found = verdicts.probabilities(rows.values[i], points)
-            verdicts[i], confidence[i] = max(found.items(), key=lambda item: item[1])
+            best[i], confidence[i] = max(found.items(), key=lambda item: item[1])
             given[i] = found.get(labels[i], 1e-3)
-    return Judged(tasks, labels, verdicts, confidence, given)
+    real = tasks != "textbook"
+    return Judged(*(values[real] for values in (tasks, labels, best, confidence, given)))
 
 
-def tuned(rows: Rows, names: Sequence[str], title: str) -> Points:
+def tuned(rows: Rows, names: Sequence[str], strength: float, title: str) -> Points:
     """The points of all tuning tasks, at the temperature that is best for a task left out; prints what that gives."""
-    found = {t: left_out(rows, names, t) for t in _TEMPERATURES}
-    temperature = min(found, key=lambda t: -np.log(np.maximum(found[t].given, 1e-3)).mean())
+    found = {t: left_out(rows, names, strength, t) for t in _TEMPERATURES}
+    temperature = max(found, key=lambda t: np.log(np.maximum(found[t].given, 1e-3)).mean())
     judged = found[temperature]
     right = judged.verdicts == judged.labels
     print(f"{title}: {len(right)} curves, temperature {temperature}, {right.mean():.3f} right")
@@ -237,22 +255,28 @@ def tuned(rows: Rows, names: Sequence[str], title: str) -> Points:
         print(
             f"    {task}: {right[here].mean():.3f} right; sure {sure.sum() / here.sum():.2f}, {right[sure].mean():.3f}"
         )
-    return fit(rows, names, temperature)
+    return fit(rows, names, strength, temperature)
 
 
 def source(tables: dict[str, Points]) -> str:
     """The module that holds the points."""
     parts = [_HEAD]
     for name, points in tables.items():
-        parts.append(f"\n{name} = Points(\n    bias={points.bias!r},\n    knots={{\n")
-        parts += [f"        {key!r}: {tuple(values)!r},\n" for key, values in points.knots.items()]
+        parts.append(f"\n{name} = Points(\n    bias={{\n")
+        parts += [f"        {_quoted(key)}: {value!r},\n" for key, value in points.bias.items()]
+        parts.append("    },\n    knots={\n")
+        parts += [f"        {_quoted(key)}: {tuple(values)!r},\n" for key, values in points.knots.items()]
         parts.append("    },\n    points={\n")
         for verdict, mine in points.points.items():
-            parts.append(f"        {verdict!r}: {{\n")
-            parts += [f"            {key!r}: {tuple(values)!r},\n" for key, values in mine.items()]
+            parts.append(f"        {_quoted(verdict)}: {{\n")
+            parts += [f"            {_quoted(key)}: {tuple(values)!r},\n" for key, values in mine.items()]
             parts.append("        },\n")
         parts.append("    },\n)\n")
     return "".join(parts)
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 _HEAD = '''"""The points of each verdict; written by `scripts/diagnosis_fit.py`, not by hand.
@@ -282,18 +306,22 @@ class Points(NamedTuple):
 '''
 
 ALONE = [name for name in curve.Statistics._fields if name not in ("start", "end")]
-BESIDE = [*ALONE, "has_higher", "gain_higher", "ratio_higher", "has_lower", "gain_lower", "ratio_lower"]
-BESIDE += ["above_initial", "peak_above_initial", "calmer_lower"]
-VALIDATED = ["val_rise", "best_at", "train_after", "val_noise"]
+_NEIGHBOURS = ["has_higher", "gain_higher", "ratio_higher", "has_lower", "gain_lower", "ratio_lower"]
+_NEIGHBOURS += ["above_initial", "peak_above_initial", "calmer_lower"]
+BESIDE = [*ALONE, *_NEIGHBOURS]
+VALIDATED = ["val_rise", "train_after"]
 
 
 def main(folder: Path) -> None:
     """Fit the three tables and write them into the package."""
     families = list(labelled(folder, diagnosis_suite.TUNING))
     tables = {
-        "ALONE": tuned(alone(families), ALONE, "a curve alone"),
-        "BESIDE": tuned(beside(families), BESIDE, "a curve among its neighbours"),
-        "VALIDATED": tuned(validated(families), VALIDATED, "overfitting or not"),
+        name: tuned(make(families), names, _STRENGTH[name], title)
+        for name, make, names, title in (
+            ("ALONE", alone, ALONE, "a curve alone"),
+            ("BESIDE", beside, BESIDE, "a curve among its neighbours"),
+            ("VALIDATED", validated, VALIDATED, "overfitting or not"),
+        )
     }
     Path(verdicts.__file__).with_name("calibration.py").write_text(source(tables))
 

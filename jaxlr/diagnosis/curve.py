@@ -12,6 +12,12 @@ BLOCKS = 50
 FEWEST = 8
 """Shorter curves show no shape."""
 
+_CALM = 1e-3
+"""Least jitter that is told from none."""
+
+_NOISY = 4
+"""Points in a block from which their noise can be told from the jitter of the blocks."""
+
 _TINY = 1e-3
 """Losses below this share of the start are taken for this share: logarithms of nothing mean nothing."""
 
@@ -90,15 +96,14 @@ class Statistics(NamedTuple):
         fall_early: fall of y for each e-fold of the accumulated rate, between a fortieth and a ninth of it.
         fall_middle: the same between a ninth and a third.
         fall_late: the same over the last two thirds.
-        tail: fall of y over the last quarter by a straight line.
+        levelling: what the last quarter would have fallen at the pace of `fall_late`, minus what it fell.
         signal: fall of y over the second half by a straight line, in units of `jitter`; signed log(1 + size).
-        jitter: log10 of the deviation of y from block to block over the second half.
-        jitter_high: the same where the rate is at least half of its maximum, without the first third.
+        jitter: log10 of the deviation of y from block to block over the second half, at least 0.1 %, without what the
+            noise inside the blocks explains.
         ups: share of rising steps among the blocks of the second half.
         alternation: lag-1 correlation of those steps; -0.5 for independent noise, -1 for a regular zigzag.
         t90: the share of the training after which nine tenths of the drop had been reached.
         above_best: y at the end minus the lowest y.
-        annealed: log10 of the highest rate over the last one; 0 where the rates are unknown.
     """
 
     start: float
@@ -110,15 +115,13 @@ class Statistics(NamedTuple):
     fall_early: float
     fall_middle: float
     fall_late: float
-    tail: float
+    levelling: float
     signal: float
     jitter: float
-    jitter_high: float
     ups: float
     alternation: float
     t90: float
     above_best: float
-    annealed: float
 
 
 def statistics(losses: np.ndarray, lr: np.ndarray | None = None) -> Statistics:
@@ -138,12 +141,12 @@ def statistics(losses: np.ndarray, lr: np.ndarray | None = None) -> Statistics:
     y_end = np.log(max(end, _TINY * start))
     late = _fall(time, y, 1 / 3, 1.0)
     middle = _fall(time, y, 1 / 9, 1 / 3, late)
+    tail = -_slope(u[u >= 0.75], y[u >= 0.75]) / 4
     half = y[u >= 0.5]
-    jitter = _jitter(half)
-    high = y[rates >= 0.5 * rates.max()]
+    jitter = _jitter(half, _noise(losses))
     steps = np.diff(half)
     moved = steps - steps.mean()
-    falling = -_slope(np.arange(len(half), dtype=float), half) * len(half) / max(jitter, 1e-5)
+    falling = -_slope(np.arange(len(half), dtype=float), half) * len(half) / jitter
     low = min(y_end, float(y.min()))
     reached = np.flatnonzero(y <= y[0] - 0.9 * (y[0] - low))
     return Statistics(
@@ -156,15 +159,13 @@ def statistics(losses: np.ndarray, lr: np.ndarray | None = None) -> Statistics:
         fall_early=_fall(time, y, 1 / 40, 1 / 9, middle),
         fall_middle=middle,
         fall_late=late,
-        tail=-_slope(u[u >= 0.75], y[u >= 0.75]) / 4,
+        levelling=late * np.log(time[-1] / time[u >= 0.75][0]) - tail,
         signal=float(np.sign(falling) * np.log1p(abs(falling))),
-        jitter=float(np.log10(max(jitter, 1e-5))),
-        jitter_high=float(np.log10(max(_jitter(high[len(high) // 3 :], jitter), 1e-5))),
+        jitter=float(np.log10(jitter)),
         ups=float((steps > 0).mean()),
         alternation=float((moved[1:] * moved[:-1]).sum() / max((moved**2).sum(), 1e-12)),
         t90=float(u[reached[0]]) if len(reached) else 1.0,
         above_best=y_end - low,
-        annealed=float(np.log10(rates.max() / rates[-1])),
     )
 
 
@@ -181,7 +182,17 @@ def _fall(time: np.ndarray, y: np.ndarray, low: float, high: float, otherwise: f
     return -_slope(np.log(time[here]), y[here]) if here.sum() >= 3 else otherwise
 
 
-def _jitter(y: np.ndarray, otherwise: float = 0.0) -> float:
-    """Deviation of the values from their neighbours', by first differences without their mean."""
+def _jitter(y: np.ndarray, noise: float) -> float:
+    """Deviation of the values from their neighbours', by first differences without their mean, beyond the noise."""
     steps = np.diff(y)
-    return float(np.sqrt(np.mean((steps - steps.mean()) ** 2) / 2)) if len(steps) > 2 else otherwise
+    size = float(np.mean((steps - steps.mean()) ** 2)) / 2
+    return max(np.sqrt(max(size - noise**2, 0.0)), _CALM)
+
+
+def _noise(losses: np.ndarray) -> float:
+    """Relative deviation of a block's mean by the noise of the points in it, over the second half of the curve."""
+    half = losses[len(losses) // 2 :]
+    each = len(losses) / BLOCKS
+    if each < _NOISY:
+        return 0.0
+    return float(np.sqrt(np.mean(np.diff(half) ** 2) / 2 / each) / half.mean())

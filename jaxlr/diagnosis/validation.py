@@ -11,8 +11,7 @@ def statistics(losses: np.ndarray, val_losses: np.ndarray) -> dict[str, float]:
     """What tells overfitting: both curves are finite and cover the same training.
 
     `val_rise` is log(end / lowest) of the validation loss, whose blocks are averaged with their neighbours; `best_at`
-    the share of the training where it is lowest; `train_after` the fall of log(training loss) from there on;
-    `val_noise` log10 of the validation curve's jitter in the second half.
+    the share of the training where it is lowest; `train_after` the fall of log(training loss) from there on.
     """
     train, val = (np.log(np.maximum(blocks(x), 1e-3 * max(x[0], 1e-300))) for x in (losses, val_losses))
     smooth = np.convolve(np.pad(val, 1, mode="edge"), np.ones(3) / 3, mode="valid")
@@ -20,12 +19,9 @@ def statistics(losses: np.ndarray, val_losses: np.ndarray) -> dict[str, float]:
     end = float(val[-last:].mean())
     best = int(np.argmin(smooth))
     at = (best + 0.5) / len(val)
-    steps = np.diff(val[len(val) // 2 :])
     there = float(np.interp(at, (np.arange(len(train)) + 0.5) / len(train), train))
-    noise = float(np.sqrt(np.mean((steps - steps.mean()) ** 2) / 2)) if len(steps) > 1 else 0.0
     return {
         "val_rise": max(end - float(smooth[best]), 0.0),
         "best_at": at,
         "train_after": there - float(train[-max(len(train) // 20, 2) :].mean()),
-        "val_noise": float(np.log10(max(noise, 1e-5))),
     }

@@ -144,7 +144,8 @@ def _draw_curves(ax: Axes, curves: settings.Curves, verdicts: np.ndarray) -> Non
     found = medians.values[np.isfinite(medians.values)]
     if spans_decades(found, 30):
         ax.set_yscale("log")
-        ax.set_ylim(top=min(found.max() * 1.3, np.median(medians.values[:, 0][np.isfinite(medians.values[:, 0])]) * 10))
+        first = medians.values[:, 0]
+        ax.set_ylim(found.min() / 1.5, min(found.max() * 1.5, 10 * np.median(first[np.isfinite(first)])))
     ax.set(xlabel=curves.along, ylabel=describe("loss"))
 
 
@@ -154,9 +155,9 @@ def _draw_final(ax: Axes, ds: xr.Dataset, name: str, values: np.ndarray, verdict
     ax.plot(values[order], finals[order], color="0.7", linewidth=1.0, zorder=1)
     colors = [VERDICT_COLORS[str(verdict)] for verdict in verdicts]
     ax.scatter(values, finals, c=colors, s=55, zorder=2)
-    gone = ~np.isfinite(finals)
-    crosses = ax.scatter(values[gone], np.full(gone.sum(), 0.04), c="black", marker="x", s=40)
-    crosses.set_transform(ax.get_xaxis_transform())
+    gone = values[~np.isfinite(finals)]
+    if len(gone):
+        ax.plot(gone, np.full(len(gone), 0.04), "x", color="black", transform=ax.get_xaxis_transform())
     if spans_decades(values):
         ax.set_xscale("log")
     if spans_decades(finals):
@@ -172,7 +173,7 @@ def _draw_map(
     (across, i), (up, j) = (np.unique(tried[name], return_inverse=True) for name in over)
     ax.grid(False)
     for x, y, verdict, confidence in zip(i, j, verdicts, confidences, strict=True):
-        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, color=VERDICT_COLORS[str(verdict)], linewidth=0))
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=VERDICT_COLORS[str(verdict)], edgecolor="white"))
         if len(verdicts) <= 120:
             ink = "black" if verdict in ("slow", "cannot-tell", "overfitting") else "white"
             ax.text(x, y, f"{100 * confidence:.0f}", ha="center", va="center", fontsize=8, color=ink)
