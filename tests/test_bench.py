@@ -15,7 +15,7 @@ from jaxlr.bench.points import load
 from jaxlr.spaces import grid
 from jaxlr.training import experiment
 
-RATES = np.array([1e-6, 0.05])
+RATES = np.array([1e-6, 0.01, 0.03, 0.1])
 EPOCHS = 12
 
 
@@ -33,8 +33,8 @@ def ours() -> np.ndarray:
 def test_rivals_train_the_same(rival: bench.Rival, ours: np.ndarray) -> None:
     accuracy = rival.make(load(), EPOCHS)(RATES)
     assert accuracy.shape == RATES.shape
-    assert accuracy[0] < accuracy[1], "a rate of 1e-6 does not learn, one of 0.05 does"
-    assert accuracy[1] == pytest.approx(ours[1], abs=0.06)
+    assert accuracy[0] < accuracy.max(), "a rate of 1e-6 does not learn"
+    assert accuracy.max() == pytest.approx(ours.max(), abs=0.04)
 
 
 def test_the_rivals_of_a_bare_installation() -> None:

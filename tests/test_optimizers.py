@@ -85,6 +85,16 @@ def test_the_rate_is_inside_the_velocity() -> None:
     assert np.abs(step - trace).max() > 1e-3, "with a changing rate Optax's momentum is another"
 
 
+def test_a_plain_momentum_of_zero_carries_no_velocity() -> None:
+    plain, traced = optimizers.sgd(0.1), optimizers.sgd(0.1, momentum=jnp.float32(0))
+    state, other = plain.init(jnp.zeros(3)), traced.init(jnp.zeros(3))
+    for g in GRADIENTS:
+        step, state = plain.update(jnp.asarray(g, jnp.float32), state)
+        same, other = traced.update(jnp.asarray(g, jnp.float32), other)
+        np.testing.assert_array_equal(step, same)
+    assert (len(state.moments), len(other.moments)) == (0, 1)
+
+
 @pytest.mark.parametrize("name", optimizers.names)
 def test_every_number_may_be_traced(name: str) -> None:
     import inspect

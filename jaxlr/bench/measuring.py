@@ -13,8 +13,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from jaxlr import _checks, optimizers, tasks
+from jaxlr import _checks, tasks
 from jaxlr.bench import points as data
 from jaxlr.bench.rivals import Rival
 from jaxlr.spaces import grid
@@ -62,7 +63,7 @@ def run(
         _checks.count(name, count)
     if not settings:
         raise ValueError("settings must hold at least one number of settings, got none")
-    training = experiment(tasks.blobs(), optimizers.sgd, epochs=epochs, batch_size=data.BATCH)
+    training = experiment(tasks.blobs(), optax.sgd, epochs=epochs, batch_size=data.BATCH)
     report("the machine's matrix products")
     rate = matmul_gflops()
     work = epochs * (16 * FLOPS_UPDATE + FLOPS_EVALUATION)
