@@ -9,6 +9,8 @@ times as fast as feature-major with kernels and biases apart.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -43,11 +45,9 @@ def _affine_backward(saved: tuple[jax.Array, jax.Array], dz: jax.Array) -> tuple
         by_weights = jnp.concatenate([dz @ x.T, dz.sum(axis=1, keepdims=True)], axis=1)
     else:
         by_weights = dz @ jnp.concatenate([x, jnp.ones((1, x.shape[1]), x.dtype)]).T
-    if len(dz) > _FEW:
-        by_x = weights[:, :-1].T @ dz
-    else:
-        by_x = sum(weights[k, :-1, None] * dz[k] for k in range(len(dz)))
-    return by_weights.astype(weights.dtype), jnp.asarray(by_x, x.dtype)
+    few = [weights[k, :-1, None] * dz[k] for k in range(len(dz))] if len(dz) <= _FEW else []
+    by_x = functools.reduce(operator.add, few) if few else weights[:, :-1].T @ dz
+    return by_weights.astype(weights.dtype), by_x.astype(x.dtype)
 
 
 _affine = jax.custom_vjp(_plain_affine)
