@@ -1,7 +1,7 @@
 """Tune the points of `jaxlr.diagnose` on the tuning tasks and write them into the package.
 
 `python -m scripts.diagnosis_fit FOLDER` reads the trainings of `scripts.diagnosis_suite` in FOLDER, never those of the
-tasks held apart, prints what leaving one task out gives, and writes `jaxlr/diagnosis/calibration.py`.
+tasks held apart, prints what leaving out one data set gives, and writes `jaxlr/diagnosis/calibration.py`.
 """
 
 from __future__ import annotations
@@ -225,8 +225,8 @@ class Judged(NamedTuple):
 
 
 def left_out(rows: Rows, names: Sequence[str], strength: float, temperature: float) -> Judged:
-    """Judge each task by the points of all the others."""
-    tasks, labels = np.array(rows.tasks), np.array(rows.labels)
+    """Judge each task by the points of all the others; tasks on the same data are left out together."""
+    tasks, labels = np.array([_data_of(task) for task in rows.tasks]), np.array(rows.labels)
     best, confidence, given = np.empty(len(tasks), object), np.zeros(len(tasks)), np.zeros(len(tasks))
     for task in set(tasks) - {"textbook"}:
         train, test = np.flatnonzero(tasks != task), np.flatnonzero(tasks == task)
@@ -239,10 +239,20 @@ def left_out(rows: Rows, names: Sequence[str], strength: float, temperature: flo
     return Judged(*(values[real] for values in (tasks, labels, best, confidence, given)))
 
 
+def _data_of(task: str) -> str:
+    return "digits" if task.startswith("digits") else task
+
+
+def _surprise(judged: Judged) -> float:
+    """Mean of -log(probability of the label), each data set counting as much as another."""
+    losses = -np.log(np.maximum(judged.given, 1e-3))
+    return float(np.mean([losses[judged.tasks == task].mean() for task in np.unique(judged.tasks)]))
+
+
 def tuned(rows: Rows, names: Sequence[str], strength: float, title: str) -> Points:
-    """The points of all tuning tasks, at the temperature that is best for a task left out; prints what that gives."""
+    """The points of all tuning tasks, at the temperature that is best for data left out; prints what that gives."""
     found = {t: left_out(rows, names, strength, t) for t in _TEMPERATURES}
-    temperature = max(found, key=lambda t: np.log(np.maximum(found[t].given, 1e-3)).mean())
+    temperature = min(found, key=lambda t: _surprise(found[t]))
     judged = found[temperature]
     right = judged.verdicts == judged.labels
     print(f"{title}: {len(right)} curves, temperature {temperature}, {right.mean():.3f} right")

@@ -9,8 +9,19 @@ import optax
 import pytest
 import xarray as xr
 
-from jaxlr import diagnose, experiment, grid, log_range, log_uniform, plots, reduce_on_plateau, results, sampled, sweep
-from jaxlr import zipped
+from jaxlr import (
+    diagnose,
+    experiment,
+    grid,
+    log_range,
+    log_uniform,
+    plots,
+    reduce_on_plateau,
+    results,
+    sampled,
+    sweep,
+    zipped,
+)
 from jaxlr.diagnosis import VERDICTS
 from jaxlr.spaces import Space
 
