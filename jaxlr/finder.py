@@ -31,7 +31,7 @@ _RUNGS, _PER_DECADE = 6, 4
 """The ladder of the race: rungs to either side of the range test's recommendation, and rungs to a decade."""
 
 _LEVEL = 0.05
-"""Rates are as good as the best when their loss is within this share of the fall from the initial loss."""
+"""Rates count in the recommendation when their loss is within this share of the fall from the initial loss."""
 
 _WORTH = 0.1
 """Rates are worth sweeping when their loss is within this share."""
@@ -91,9 +91,10 @@ def find_lr(
     The range test over K replicas gives a first recommendation r, see `suggest`. Then 13 rates from r / 32 to 32 r,
     four to a decade, train side by side for `steps` updates, each with K replicas that share weights and batches.
     A training scores with its loss on the evaluation batch, with its initial loss where that is lower or it diverged.
-    The recommendation is the geometric middle of the rates around the best whose mean score is within 5 % of the best,
-    in units of the fall from the initial loss; the range, those within 10 %. Where the best is on the edge of the
-    ladder, the ladder moves on, twice at most.
+    With e the distance of a rate's mean score from the best, in units of the best one's fall from the initial loss, the
+    recommendation is the geometric mean of the rates with the weights max(0, 1 - e / 0.05); the range goes from the
+    lowest to the highest rate with e up to 0.1. Where the best is on the edge of the ladder, the ladder moves on, twice
+    at most.
 
     The best rate depends on how long one trains: `steps` near the planned number of updates is the safest.
 
@@ -250,20 +251,20 @@ class _Scores(NamedTuple):
     def falls(self) -> bool:
         return bool(probes.falls(self.initial.mean(), self.mean.min()))
 
+    @property
+    def excess(self) -> np.ndarray:
+        """How far each rate is behind the best, as a share of the best one's fall from the initial loss."""
+        return (self.mean - self.mean.min()) / (self.initial.mean() - self.mean.min())
+
     def within(self, share: float) -> tuple[float, float]:
-        """The rates around the best whose score is within a share of its fall from the initial loss."""
-        mean = self.mean
-        best = int(np.argmin(mean))
-        good = mean <= mean[best] + share * (self.initial.mean() - mean[best])
-        low = high = best
-        while low > 0 and good[low - 1]:
-            low -= 1
-        while high < len(good) - 1 and good[high + 1]:
-            high += 1
-        return float(self.rates[low]), float(self.rates[high])
+        """The lowest and the highest rate that are behind by no more than a share."""
+        good = self.rates[self.excess <= share]
+        return float(good[0]), float(good[-1])
 
     def middle(self) -> float:
-        return float(np.sqrt(np.prod(self.within(_LEVEL))))
+        """The geometric mean of the good rates, the better ones weighing more: no rate tips the answer alone."""
+        weights = np.maximum(0, 1 - self.excess / _LEVEL)
+        return float(np.exp(np.average(np.log(self.rates), weights=weights)))
 
     def chosen(self, replicas: np.ndarray) -> _Scores:
         return self._replace(each=self.each[:, replicas], initial=self.initial[replicas])

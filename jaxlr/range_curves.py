@@ -110,12 +110,17 @@ class Curves(NamedTuple):
 
 
 def _smoothed(losses: np.ndarray) -> np.ndarray:
-    """Centred means over a tenth of the points, fewer at the ends, along the last axis; NaN from the first NaN on."""
+    """Centred means over a tenth of the points, along the last axis, of those that are finite; NaN where one is not."""
+    there = np.isfinite(losses)
     reach, points = losses.shape[-1] // 20, losses.shape[-1]
-    sums = np.cumsum(np.pad(np.where(np.isfinite(losses), losses, np.nan), ((0, 0), (1, 0))), axis=1)
     low = np.maximum(np.arange(points) - reach, 0)
     high = np.minimum(np.arange(points) + reach, points - 1) + 1
-    return (sums[:, high] - sums[:, low]) / (high - low)
+
+    def sums(values: np.ndarray) -> np.ndarray:
+        running = np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
+        return running[:, high] - running[:, low]
+
+    return np.where(there, sums(np.where(there, losses, 0.0)) / np.maximum(sums(there.astype(float)), 1), np.nan)
 
 
 def _divided(by: float, found: Suggestion) -> Suggestion:
