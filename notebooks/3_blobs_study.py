@@ -142,10 +142,7 @@ with tempfile.TemporaryDirectory() as folder:
 show("momentum")
 at_the_end("momentum", "momentum")
 early = results["momentum"]["val_accuracy"].sel(epoch=slice(None, 30)).mean(["seed", "epoch"])
-print(
-    "mean over the first 30 epochs:",
-    dict(zip(early.momentum.values.tolist(), early.values.round(3).tolist(), strict=True)),
-)
+print(early.rename("mean over the first 30 epochs").to_series().round(3).to_string())
 assert float(early.sel(momentum=0.9)) > float(early.sel(momentum=0.0)) + 0.05
 
 # %% [markdown]
@@ -256,4 +253,4 @@ space = jaxlr.grid(learning_rate=[0.01], patience=[15], factor=[0.1, 0.5])
 halved = jaxlr.sweep(listening, space, seeds=10)
 for factor in (0.1, 0.5):
     counts = (halved["rate"].sel(factor=factor).diff("epoch") < 0).sum("epoch")
-    print(f"factor {factor}: drops by seed {sorted(counts.values.tolist())}")
+    print(f"factor {factor}: drops by seed {sorted(counts.values.ravel().tolist())}")

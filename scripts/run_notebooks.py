@@ -27,7 +27,7 @@ FOLDER = Path(__file__).parent.parent / "notebooks"
 _MOST_BYTES = 400_000
 """Largest rendered notebook: people read them on a code host."""
 
-_COLORS, _WIDTH = 32, 800
+_COLORS, _WIDTH = 32, 740
 """Colours and pixels across of a rendered figure: enough for lines and bands, and a quarter of the bytes."""
 
 
