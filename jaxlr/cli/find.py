@@ -69,7 +69,7 @@ def find(
 def _report(found: FoundRate, bounds: dict[str, float]) -> None:
     import pandas as pd
 
-    print(f"recommended  {found}")
+    print(found if found.recommendation is None else f"recommended  {found}")
     for name, rate in bounds.items():
         print(f"{name}: {rate:.2g}")
     rows = [{"method": name.replace("_", " "), **_words(spread)} for name, spread in found.suggestions.items()]
