@@ -90,7 +90,8 @@ def find_lr(
 
     The range test over K replicas gives a first recommendation r, see `suggest`. Then 13 rates from r / 32 to 32 r,
     four to a decade, train side by side for `steps` updates, each with K replicas that share weights and batches.
-    A training scores with its loss on the evaluation batch, with its initial loss where that is lower or it diverged.
+    A training scores with the lower of its first and last losses on the evaluation batch; with the first one where it
+    diverged.
     With e the distance of a rate's mean score from the best, in units of the best one's fall from the initial loss, the
     recommendation is the geometric mean of the rates with the weights max(0, 1 - e / 0.05); the range goes from the
     lowest to the highest rate with e up to 0.1. Where the best is on the edge of the ladder, the ladder moves on, twice
@@ -150,16 +151,16 @@ def suggest(ds: xr.Dataset) -> FoundRate:
     """One recommendation, with a confidence and a range, from a range test alone.
 
     Let m be the median over the replicas of the rate at which the loss is lowest. The recommendation is m / 4, the
-    range m / 40 to m. The evaluation on the fixed batch is read where there is one, else
-    the loss of the batches, smoothed over a tenth of the curve.
+    range m / 40 to m. The evaluation on the fixed batch is read where there is one, else the loss of the batches,
+    smoothed over a tenth of the curve.
 
     Args:
         ds: `range_test(...)`, or a Dataset with `loss (seed, step)` and the coordinate `rate (step)`, and perhaps
             `eval_loss (seed, step)` and `initial_loss (seed)`.
 
     Returns:
-        The recommendation, or None with a reason where the loss never falls by 2 %, the curve has too few points, or
-        the lowest loss is at the end of the curve.
+        The recommendation, or None with a reason: the loss never falls by 2 %, the curve has fewer than 10 points, or
+        its lowest loss is at the end.
 
     Raises:
         ValueError: `ds` has no such variables.
