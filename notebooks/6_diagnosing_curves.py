@@ -54,77 +54,62 @@ from jaxlr import grid, plots
 # $$P(v) = \frac{e^{s_v}}{\sum_w e^{s_w}}, \qquad s_v = b_v + \sum_i f_{v,i}(x_i).$$
 #
 # The points were fitted on trainings whose rate was really changed afterwards: "too high" means that a lower rate
-# *did* better. A curve made of formulas first:
+# *did* better. The three blobs of notebook 3, trained with 15 rates:
 
 # %%
-t = np.arange(1, 201)
-rng = np.random.default_rng(0)
-shapes = {
-    "slide": 0.2 + 2.1 * np.exp(-t / 30),
-    "rise": 2.3 * np.exp(0.5 * np.exp(-(((t - 15) / 10) ** 2))) * np.exp(-t / 300),
-    "steep, then flat": 0.6 + 1.7 * np.exp(-t / 2),
-    "slow": 0.3 + 2 * np.exp(-t / 600),
-}
-noisy = {name: losses * (1 + 0.01 * rng.normal(size=len(t))) for name, losses in shapes.items()}
-found = {name: jaxlr.diagnose(losses) for name, losses in noisy.items()}
-for name, diagnosis in found.items():
-    print(f"{name:17s} {diagnosis}\n")
-assert found["slow"].verdict == "slow"
-plots.diagnosed_curves(noisy, {name: d.verdict for name, d in found.items()}, title="Four shapes and their verdicts")
+run = jaxlr.experiment(jaxlr.tasks.blobs(), optax.sgd, epochs=100)
+ds = jaxlr.sweep(run, grid(learning_rate=jaxlr.log_range(0.001, 3, 15)), seeds=4)
+verdicts = jaxlr.diagnose(ds)
+
+curves, names = {}, {}
+for rate in (0.003, 0.1, 0.5, 1.7):
+    one = {"learning_rate": rate, "method": "nearest"}
+    curves[f"rate {rate}"] = ds["loss"].sel(**one).mean("seed").values
+    names[f"rate {rate}"] = str(verdicts["verdict"].sel(**one).values)
+plots.diagnosed_curves(curves, names, title="Four of them and their verdicts")
 
 # %% [markdown]
 # A diagnosis has four parts: the verdict, a confidence (the probability that it is right), the evidence in numbers,
 # and the remedy. Where no verdict is likelier than all others together, it says `cannot-tell` and names the
-# experiment that would.
+# experiment that would:
+
+# %%
+for rate in (0.003, 0.5):
+    one = verdicts.sel(learning_rate=rate, method="nearest")
+    print(f"rate {rate}: {one['verdict'].item()} ({one['confidence'].item():.0%})")
+    print(f"  evidence: {one['evidence'].item()}\n  remedy: {one['remedy'].item()}\n")
+
+# %% [markdown]
+# ## With the neighbours in view
 #
-# ## Real curves, with their neighbours in view
-#
-# One curve alone is often ambiguous: **a rate that is too low looks healthy on its own**, since its curve falls
+# One curve alone is often ambiguous: **a rate that is too low can look healthy on its own**, since its curve falls
 # smoothly; that another rate would fall faster is not in it. In a sweep the neighbours are there. `diagnose` of a
 # result judges every setting with the lower and higher rates beside it:
 
 # %%
-images, digits = jaxlr.data.load("digits").x, jaxlr.data.load("digits").y
-
-
-class Net(linen.Module):
-    @linen.compact
-    def __call__(self, x):
-        return linen.Dense(10)(linen.relu(linen.Dense(32)(x)))
-
-
-task = jaxlr.tasks.classification(Net(), images[:600], digits[:600], images[600:1000], digits[600:1000])
-run = jaxlr.experiment(task, optax.sgd, epochs=50)
-ds = jaxlr.sweep(run, grid(learning_rate=jaxlr.log_range(1e-4, 10, 11)), seeds=4)
-verdicts = jaxlr.diagnose(ds)
-plots.diagnosed_sweep(ds, verdicts, title="Digits")
+plots.diagnosed_sweep(ds, verdicts, title="Blobs")
 
 # %%
-shown = verdicts[["verdict", "confidence", "remedy"]].to_dataframe()
-print(shown.to_string(formatters={"confidence": "{:.0%}".format, "remedy": lambda text: text[:70]}))
 by_rate = dict(zip(verdicts.learning_rate.values.tolist(), verdicts["verdict"].values.tolist(), strict=True))
-assert by_rate[1e-4] in ("slow", "no-progress"), "the lowest rate is too low"
-assert by_rate[10.0] != "healthy", "the highest is not healthy"
-
-# %% [markdown]
-# Read from left to right, the verdicts tell the story of notebook 1: too little, enough, too much. What the same
-# curves look like when each is judged *alone*:
-
-# %%
-for rate in ds.learning_rate.values.tolist():
+for rate, together in by_rate.items():
     alone = jaxlr.diagnose(ds["loss"].sel(learning_rate=rate).mean("seed").values)
-    note = "" if alone.verdict == by_rate[rate] else f"   (in the sweep: {by_rate[rate]})"
-    print(f"{rate:8.2g}  {alone.verdict:20s} {alone.confidence:4.0%}{note}")
+    note = "" if alone.verdict == together else f"   alone: {alone.verdict} ({alone.confidence:.0%})"
+    print(f"{rate:8.2g}  {together:20s} {float(verdicts['confidence'].sel(learning_rate=rate)):4.0%}{note}")
+assert by_rate[0.001] == "slow", "the lowest rate is too low"
+assert by_rate[3.0] not in ("healthy", "slow"), "the highest is too high"
 
 # %% [markdown]
+# Read from top to bottom, the verdicts tell the story of notebook 1: too little, enough, too much.
+#
 # With two hyperparameters the verdicts make a map, with the confidence in per cent in each cell:
 
 # %%
-both = jaxlr.sweep(run, grid(learning_rate=jaxlr.log_range(1e-3, 1, 7), momentum=[0.0, 0.5, 0.9, 0.95]), seeds=2)
+space = grid(learning_rate=jaxlr.log_range(0.001, 3, 8), momentum=[0.0, 0.5, 0.9, 0.95])
+both = jaxlr.sweep(run, space, seeds=2)
 plots.diagnosed_sweep(both, jaxlr.diagnose(both), title="Rate and momentum")
 
 # %% [markdown]
-# The borders run diagonally, as the valley of notebook 4: what is judged is the *effective* rate $\eta/(1-\mu)$.
+# The borders run diagonally, as the valley of notebook 4 does: what is judged is the *effective* rate $\eta/(1-\mu)$.
 #
 # ## Test the remedy
 #
@@ -133,7 +118,7 @@ plots.diagnosed_sweep(both, jaxlr.diagnose(both), title="Rate and momentum")
 # batches.
 
 # %%
-for rate in (0.003, 0.1, 1.0):
+for rate in (0.003, 0.1, 0.5):
     check = jaxlr.probe_lower(run, {"learning_rate": rate})
     print(f"rate {rate}: {check}\n")
 
@@ -147,6 +132,17 @@ for rate in (0.003, 0.1, 1.0):
 # * **a few examples** must be learnt by heart, with some rate.
 
 # %%
+data = jaxlr.data.load("digits")
+images, digits = data.x, data.y
+
+
+class Net(linen.Module):
+    @linen.compact
+    def __call__(self, x):
+        return linen.Dense(10)(linen.relu(linen.Dense(32)(x)))
+
+
+task = jaxlr.tasks.classification(Net(), images[:600], digits[:600])
 print(jaxlr.initial_loss_check(task))
 print(jaxlr.overfit_check(task, optax.adam, epochs=100))
 
@@ -207,9 +203,9 @@ plots.lines(history, xlabel="epoch", ylabel="loss", title="Learnt by heart")
 #
 # ## Exercises
 #
-# 1. Find a rate for which the sweep's verdict is not `healthy` although the accuracy is above 90 %.
-# 2. Give the training at rate 1.0 a cosine schedule. What is the verdict then?
-# 3. Cut the curve of rate 0.001 after 10, 20, ... epochs. When does the verdict become what it is in the end?
+# 1. Find the rates of the sweep whose verdict is not `healthy` although their final test accuracy is above 80 %.
+# 2. Give the training at rate 1 a cosine schedule. What is the verdict then?
+# 3. Cut the curve of rate 0.01 after 10, 20, 40, ... epochs. When does the verdict become what it is in the end?
 #
 # ### Solutions
 #
@@ -217,24 +213,32 @@ plots.lines(history, xlabel="epoch", ylabel="loss", title="Learnt by heart")
 
 # %%
 accuracy = ds["val_accuracy"].isel(epoch=-1).mean("seed").values
-for rate, value, verdict in zip(by_rate, accuracy, by_rate.values(), strict=True):
-    if value > 0.9 and verdict != "healthy":
+for (rate, verdict), value in zip(by_rate.items(), accuracy, strict=True):
+    if value > 0.8 and verdict != "healthy":
         print(f"rate {rate:.2g}: accuracy {value:.3f}, {verdict}")
 
 # %% [markdown]
 # **2.**
 
 # %%
-steps = 50 * 19
-annealed = jaxlr.experiment(task, optax.sgd, schedule=lambda peak: jaxlr.schedules.cosine_decay(peak, steps), epochs=50)
-cosine = jaxlr.sweep(annealed, grid(peak=[1.0]), seeds=4)
-one = cosine.isel(peak=0)
-print(jaxlr.diagnose(one["loss"].mean("seed").values, lr=one["rate"].isel(seed=0).values))
+annealed = jaxlr.experiment(
+    jaxlr.tasks.blobs(), optax.sgd, schedule=lambda peak: jaxlr.schedules.cosine_decay(peak, 100 * 16), epochs=100
+)
+cosine = jaxlr.sweep(annealed, grid(peak=[1.0]), seeds=4).isel(peak=0)
+constant = ds.sel(learning_rate=1.0, method="nearest")
+for name, one in (("constant", constant), ("cosine", cosine)):
+    loss = one["loss"].mean("seed").values
+    print(f"{name}: final loss {loss[-1]:.2f}, {jaxlr.diagnose(loss, lr=one['rate'].isel(seed=0).values)}\n")
+
+assert cosine["loss"].mean("seed").values[-1] < 0.6 * constant["loss"].mean("seed").values[-1]
 
 # %% [markdown]
+# The end is mended: the cosine ends far lower. Whether the verdict still speaks of the start depends on how the first
+# epochs went; the rate there is as high as before, and a warm-up would be the next thing to try.
+#
 # **3.**
 
 # %%
-slow = ds["loss"].sel(learning_rate=0.001, method="nearest").mean("seed").values
-for epochs in (10, 20, 30, 40, 50):
+slow = ds["loss"].sel(learning_rate=0.01, method="nearest").mean("seed").values
+for epochs in (10, 20, 40, 60, 80, 100):
     print(epochs, jaxlr.diagnose(slow[:epochs]).verdict)

@@ -10,22 +10,25 @@ import matplotlib as mpl
 import pytest
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NOTEBOOKS = list((ROOT / "notebooks").glob("*.py"))
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_python_lines_run() -> None:
+def test_the_python_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(blocks("python")) >= 4
     mpl.use("Agg")
+    monkeypatch.chdir(tmp_path)
     names: dict = {}
     with warnings.catch_warnings():
         # xarray's plotting opens pyplot figures, which a script would show.
         warnings.simplefilter("ignore", ResourceWarning)
         for block in blocks("python"):
             exec(compile(block, "README.md", "exec"), names)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.png", "verdicts.png"]
     assert names["ds"]["val_accuracy"].sizes == {"learning_rate": 8, "momentum": 4, "seed": 10, "epoch": 20}
 
 
@@ -38,14 +41,43 @@ def test_the_commands_are_the_ones_that_ci_runs() -> None:
     assert ci.rstrip().endswith("pytest")
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(([^)]+)\)", README))
-def test_links_resolve(link: str) -> None:
-    if link.startswith("#"):
-        headings = {
-            re.sub(r"[^\w\- ]", "", line.lstrip("# ")).strip().lower().replace(" ", "-")
-            for line in README.splitlines()
-            if line.startswith("#")
-        }
-        assert link[1:] in headings
-    else:
-        assert (ROOT / link).exists()
+def anchors(text: str) -> set[str]:
+    """The headings as a code host names them."""
+    headings = [line.lstrip("# ") for line in text.splitlines() if line.startswith("#")]
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+
+
+def broken_links(text: str, folder: Path) -> list[str]:
+    """Relative links and figures that lead nowhere; headings of the text itself count."""
+    links = re.findall(r"\]\(([^)\s]+)\)", text)
+    local = [link for link in links if not re.match(r"[a-z]+:", link)]
+    return [
+        link
+        for link in local
+        if (link[1:] not in anchors(text) if link.startswith("#") else not (folder / link.split("#")[0]).exists())
+    ]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", *sorted(f"notebooks/{p.name}" for p in NOTEBOOKS)])
+def test_links_and_figures_resolve(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if page.endswith(".py"):
+        text = "\n".join(line for line in text.splitlines() if line.startswith("# "))
+    assert broken_links(text, (ROOT / page).parent) == []
+
+
+def test_the_guard_of_links_can_fail() -> None:
+    text = "# Here\n[a](README.md) [b](missing.md) ![c](notebooks/none.png) [d](#here) [e](#there) [f](https://x.org)"
+    assert broken_links(text, ROOT) == ["missing.md", "notebooks/none.png", "#there"]
+
+
+def test_the_count_of_schedules() -> None:
+    from jaxlr import schedules
+
+    others = {"Advice", "Schedule", "format", "parse", "review", "tabulate"}
+    row = next(line for line in README.splitlines() if line.startswith("| schedules, with"))
+    assert row.split("|")[2].strip() == str(len(set(schedules.__all__) - others))
+
+
+def test_the_notebooks_that_it_names_are_those_that_there_are() -> None:
+    assert sorted(re.findall(r"\(notebooks/(\w+)\.ipynb\)", README)) == sorted(path.stem for path in NOTEBOOKS)
