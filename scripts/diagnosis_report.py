@@ -131,8 +131,13 @@ def _share(part: np.ndarray, whole: np.ndarray) -> str:
 
 
 def main(folder: Path) -> None:
-    """Print everything for the tasks held apart."""
-    families = list(labelled(folder, diagnosis_suite.APART))
+    """Print everything for the tasks held apart, and for the last ones."""
+    for title, tasks in (("Held apart", diagnosis_suite.APART), ("Judged last", diagnosis_suite.LAST)):
+        print(f"\n# {title}: {', '.join(tasks)}")
+        _judge(list(labelled(folder, tasks)))
+
+
+def _judge(families: Sequence[Sequence[Labelled]]) -> None:
     diagnose = jaxlr.diagnose
     report("A curve by itself, with its rates", list(single(families, lambda c: diagnose(c.losses, lr=c.lr))))
     report("Without its rates", list(single(families, lambda c: diagnose(c.losses))))

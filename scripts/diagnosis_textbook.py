@@ -36,8 +36,8 @@ def four() -> dict[str, Ideal]:
         return values * np.exp(size * np.random.default_rng(seed).normal(size=len(values)))
 
     return {
-        "green": Ideal(noisy(0.06 + 2.24 * np.exp(-9 * u), 0.015, 0), "healthy"),
-        "red": Ideal(noisy(1.6 + 0.7 * np.exp(-5 * u) + 16 * u / 0.06 * np.exp(-u / 0.06), 0.03, 1), "initial-rise"),
+        "green": Ideal(noisy(0.35 + 1.95 * np.exp(-9 * u), 0.015, 2), "healthy"),
+        "red": Ideal(noisy(1.6 + 0.7 * np.exp(-5 * u) + 5 * u / 0.06 * np.exp(-u / 0.06), 0.03, 1), "initial-rise"),
         "purple": Ideal(noisy(0.85 + 1.45 * np.exp(-40 * u), 0.05, 2), "late-rate-too-high"),
         "yellow": Ideal(noisy(2.3 - 0.8 * u, 0.004, 3), "slow"),
     }

@@ -158,10 +158,10 @@ def test_a_sweep_of_trainings_with_validation_and_rate() -> None:
 
 
 def test_a_plateau_that_stops() -> None:
-    from jaxlr import tasks
+    from jaxlr import mlp, tasks
 
     run = experiment(
-        tasks.blobs(),
+        tasks.classification(mlp.MLP((4,)), np.eye(12), np.arange(12) % 2),
         optax.sgd,
         epochs=12,
         plateau=lambda: reduce_on_plateau(patience=1, factor=0.01, min_delta=10.0, min_value=1e-3, stop=True),
