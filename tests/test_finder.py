@@ -148,7 +148,7 @@ def test_dropout_and_batch_statistics_with_a_full_batch() -> None:
 
     x = np.random.default_rng(0).normal(size=(60, 3))
     task = tasks.classification(Net(), x, (x[:, 0] > 0).astype(int))
-    found = jaxlr.find_lr(task, optax.adam, steps=30, batch_size=1000, replicas=2, devices=1)
+    found = jaxlr.suggest(jaxlr.range_test(task, optax.adam, steps=30, batch_size=1000, replicas=2))
     assert 1e-4 < found.recommendation < 1
 
 
