@@ -180,6 +180,7 @@ def overlay(
     figure, ax = one_axes(ax, 6.4, 4.0)
     _explain(figure, [ax], found, _draw_all(ax, found, metric, log))
     ax.set(xlabel=found.along, ylabel=describe(metric))
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.set_title(_title(title, found, log), fontsize=10)
     return figure
 
@@ -295,4 +296,5 @@ def with_rate(
     above.set(ylabel=describe(metric))
     above.set_title(_title(title, found, log), fontsize=10)
     below.set(xlabel=found.along, ylabel=describe("rate"))
+    below.xaxis.get_major_locator().set_params(integer=True)
     return figure

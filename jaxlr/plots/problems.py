@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 
 
 def scatter(x: np.ndarray, labels: np.ndarray, *, title: str = "", ax: Axes | None = None) -> Figure:
-    """Points of a plane `[N, 2]` coloured by their class `[N]`, on new axes or on those of the caller.
+    """Points of a plane, coloured by their class.
+
+    Args:
+        x: the points `[N, 2]`.
+        labels: their classes `[N]`.
+        title: a line above.
+        ax: where to draw; by default a new figure.
+
+    Returns:
+        The figure.
 
     >>> import numpy as np
     >>> figure = scatter(np.zeros((4, 2)), np.array([0, 1, 0, 1]))
@@ -50,6 +59,14 @@ def descents(cost: Any, paths: xr.DataArray, *, title: str = "") -> Figure:
         cost: function of an array of positions.
         paths: positions `(learning_rate, step)`.
         title: a line above all.
+
+    Returns:
+        The figure.
+
+    >>> import xarray as xr
+    >>> paths = xr.DataArray([[1.0, 0.8, 0.6]], {"learning_rate": [0.1]}, ("learning_rate", "step"))
+    >>> [ax.get_title() for ax in descents(np.square, paths).axes]
+    ['learning rate = 0.1']
     """
     rates = paths["learning_rate"].values
     figure, axes = new_figure(1, len(rates), 3.4, 3.0, sharex=False)
