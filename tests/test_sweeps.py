@@ -97,12 +97,16 @@ def test_a_saved_carry_continues_to_the_bit(run, reference) -> None:
 
 def test_sweeping_again_compiles_nothing(blobs) -> None:
     run = experiment(blobs, optimizers.sgd, epochs=2)
-    sweep(run, grid(learning_rate=RATES), seeds=2, devices=1)
+    first = sweep(run, grid(learning_rate=RATES), seeds=2, devices=1)
     with compiled_programs() as names:
         again = sweep(run, grid(learning_rate=[0.2, 0.4, 0.6]), seeds=2, devices=1)
     assert "advance" not in names
     assert "start" not in names
     assert again.attrs["compilations"] == 0
+    for cost in ("trace_seconds", "compile_seconds"):
+        assert first.attrs[cost] > again.attrs[cost]
+    for ds in (first, again):
+        assert 0 <= ds.attrs["host_seconds"] <= ds.attrs["run_seconds"]
 
 
 def snippets(blobs: tasks.Task) -> dict[str, tuple[Any, jaxlr.Space, int]]:
