@@ -4,6 +4,7 @@ Figures are plain `matplotlib.figure.Figure` objects: save one with `figure.save
 panel takes `ax=` too, to draw on the caller's axes.
 """
 
+from jaxlr.plots.benchmark import speed
 from jaxlr.plots.boundaries import decision_boundaries
 from jaxlr.plots.curves import overlay, panels, with_rate
 from jaxlr.plots.final import final_against
@@ -34,5 +35,6 @@ __all__ = [
     "panels",
     "parallel_coordinates",
     "scatter",
+    "speed",
     "with_rate",
 ]
