@@ -123,7 +123,7 @@ def _panel(
     """The points on the classes of the first frame, whose picture is returned."""
     from matplotlib.colors import ListedColormap
 
-    look = {"cmap": ListedColormap(COLORS), "vmin": -0.5, "vmax": len(COLORS) - 0.5, "alpha": 0.35}
+    look: dict[str, Any] = {"cmap": ListedColormap(COLORS), "vmin": -0.5, "vmax": len(COLORS) - 0.5, "alpha": 0.35}
     picture = ax.pcolormesh(*sides, first, shading="nearest", **look)
     for i, label in enumerate(np.unique(labels)):
         chosen, color = labels == label, COLORS[int(label) % len(COLORS)]

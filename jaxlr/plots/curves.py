@@ -180,9 +180,15 @@ def overlay(
     figure, ax = one_axes(ax, 6.4, 4.0)
     _explain(figure, [ax], found, _draw_all(ax, found, metric, log))
     ax.set(xlabel=found.along, ylabel=describe(metric))
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    _whole_steps(ax)
     ax.set_title(_title(title, found, log), fontsize=10)
     return figure
+
+
+def _whole_steps(ax: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _title(title: str, found: settings.Curves, log: bool) -> str:
@@ -226,7 +232,9 @@ def _explain(figure: Figure, axes: Sequence[Axes], found: settings.Curves, color
     if colors is not None:
         figure.colorbar(colors, ax=list(axes), label=found.over).ax.tick_params(labelsize=8)
     elif 1 < len(found.names) <= _NAMED:
-        beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(found.names) > len(COLORS) else {}
+        beside: dict[str, Any] = (
+            {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)} if len(found.names) > len(COLORS) else {}
+        )
         axes[0].legend(title=found.over, title_fontsize=8, fontsize=8, frameon=False, **beside)
 
 
@@ -296,5 +304,5 @@ def with_rate(
     above.set(ylabel=describe(metric))
     above.set_title(_title(title, found, log), fontsize=10)
     below.set(xlabel=found.along, ylabel=describe("rate"))
-    below.xaxis.get_major_locator().set_params(integer=True)
+    _whole_steps(below)
     return figure
