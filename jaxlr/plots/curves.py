@@ -188,7 +188,7 @@ def overlay(
 def _whole_steps(ax: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
 
 
 def _title(title: str, found: settings.Curves, log: bool) -> str:
