@@ -268,6 +268,9 @@ def _draw(everything: list[Row], held: list[Row], cases: dict[str, Any]) -> None
         ax.set_yticks(list(heights.values()), list(heights), fontsize=8)
     left.set_xlabel("regret: median (dot; cross: held out) to 90 %", fontsize=9)
     right.set_xlabel("scatter over 20 repeats, each combination", fontsize=9)
+    kinds = {"this library, with a race": 1, "this library, range test alone": 2, "published": 0}
+    handles = [left.plot([], [], "o-", color=plots.COLORS[i])[0] for i in kinds.values()]
+    figure.legend(handles, list(kinds), loc="outside lower center", ncols=3, fontsize=8, frameon=False)
     figure.savefig(FIGURES / "finder_suite.png")
 
 
