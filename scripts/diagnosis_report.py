@@ -48,7 +48,7 @@ def single(families: Sequence[Sequence[Labelled]], judge: Judge, *, validated: b
     for one in (one for family in families for one in family):
         found = judge(one)
         label = one.validated if validated else one.label
-        helping = one.helping if validated else one.helping - {"overfitting"}
+        helping = one.helping if validated else one.helping - {"overfitting"} | {one.label}
         yield Outcome(one.task, label, helping, found.verdict, found.confidence)
 
 
@@ -63,7 +63,7 @@ def among(families: Sequence[Sequence[Labelled]], every: int, *, validated: bool
             pairs = zip(found["verdict"].values, found["confidence"].values, strict=True)
             for one, (verdict, confidence) in zip(some, pairs, strict=True):
                 label = one.validated if validated else one.label
-                helping = one.helping if validated else one.helping - {"overfitting"}
+                helping = one.helping if validated else one.helping - {"overfitting"} | {one.label}
                 yield Outcome(one.task, label, helping, str(verdict), float(confidence))
 
 
@@ -130,8 +130,20 @@ def _share(part: np.ndarray, whole: np.ndarray) -> str:
     return f"{part.sum() / whole.sum():.2f}" if whole.any() else "-"
 
 
+_HEAD = f"""# What `jaxlr.diagnose` says of trainings, and what was true of them
+
+Every curve is a real training: a task, an optimizer (SGD, momentum 0.9 with batches of 8, Adam, and gradient descent on
+all examples), a schedule (constant, cosine, step), one of ten rates around the best, and one of
+{diagnosis_suite.SEEDS} seeds. Its label comes from what other rates did to the same weights and batches
+(`scripts/diagnosis_labels.py`). Confident means {CONFIDENT} or more and not `cannot-tell`. The points of the verdicts
+were fitted on other tasks: {", ".join(diagnosis_suite.TUNING)}. The tasks held apart were judged twice: the first
+points were too sure of them, and how sure to be was then fitted anew on the tuning tasks, leaving out related ones
+together. The last tasks were judged once, with the points as they are."""
+
+
 def main(folder: Path) -> None:
     """Print everything for the tasks held apart, and for the last ones."""
+    print(_HEAD)
     for title, tasks in (("Held apart", diagnosis_suite.APART), ("Judged last", diagnosis_suite.LAST)):
         print(f"\n# {title}: {', '.join(tasks)}")
         _judge(list(labelled(folder, tasks)))

@@ -32,15 +32,10 @@ def test_a_model_that_learns_by_heart_passes() -> None:
 def test_a_model_that_cannot_see_its_inputs_fails() -> None:
     blind = (lambda key: jnp.zeros(3), lambda params, x: jnp.broadcast_to(params, (len(x), 3)))
     task = tasks.classification(blind, np.random.default_rng(0).normal(size=(30, 2)), np.arange(30) % 3)
-    check = overfit_check(task, optax.adam, examples=9, epochs=60, learning_rates=[0.1])
+    check = overfit_check(task, optax.adam, examples=40, epochs=60, learning_rates=[0.1])
     assert not check.passed
+    assert check.explanation.startswith("30 examples")
     assert "look for a fault" in check.explanation
-
-
-def test_more_examples_than_there_are() -> None:
-    task = small()
-    few = task._replace(x=task.x[..., :4], y=task.y[:4])
-    assert "4 examples" in overfit_check(few, optax.adam, epochs=60, learning_rates=[0.03], seeds=1).explanation
 
 
 def test_the_initial_loss_of_zero_weights_is_chance() -> None:
@@ -82,9 +77,8 @@ def noisy_line(key: jax.Array) -> tasks.Task:
     return tasks.regression(model, np.asarray(x), np.asarray(y))
 
 
-@pytest.mark.parametrize("factory", [optax.sgd, optimizers.sgd])
-def test_a_rate_that_is_too_high_late_fails(factory) -> None:
-    run = experiment(noisy_line(jax.random.key(0)), factory, epochs=24, batch_size=2)
+def test_a_rate_that_is_too_high_late_fails() -> None:
+    run = experiment(noisy_line(jax.random.key(0)), optimizers.sgd, epochs=24, batch_size=2)
     with compiled_programs() as names:
         check = probe_lower(run, {"learning_rate": 0.1}, seeds=4)
     assert not check.passed
@@ -105,9 +99,9 @@ def test_before_the_change_all_trainings_are_one() -> None:
     """The probe is the experiment itself: the loss at the change is that of a sweep with the same seeds."""
     from jaxlr import grid, sweep
 
-    run = experiment(small(), optax.sgd, epochs=8)
-    check = probe_lower(run, {"learning_rate": 0.05}, after=0.5, seeds=2)
-    ds = sweep(run, grid(learning_rate=[0.05]), seeds=2, devices=1)
+    run = experiment(noisy_line(jax.random.key(0)), optax.sgd, schedule=schedules.time_decay, epochs=8)
+    check = probe_lower(run, {"init_value": 0.05, "decay": 0.01}, rate="init_value", seeds=2)
+    ds = sweep(run, grid(init_value=[0.05], decay=0.01), seeds=2, devices=1)
     assert check.numbers["at_change"] == pytest.approx(float(ds["loss"].sel(epoch=4).mean()), rel=1e-5)
     assert check.numbers["kept"] == pytest.approx(float(ds["loss"].sel(epoch=8).mean()), rel=1e-5)
 
@@ -125,18 +119,12 @@ def test_before_the_change_all_trainings_are_one() -> None:
     ],
 )
 def test_bad_probes(setting: dict, options: dict, words: str) -> None:
-    run = experiment(small(), optax.sgd, epochs=4)
+    run = experiment(noisy_line(jax.random.key(0)), optax.sgd, epochs=4)
     with pytest.raises(ValueError, match=words):
         probe_lower(run, setting, **options)
 
 
 def test_a_name_that_is_not_the_rate_is_refused() -> None:
-    run = experiment(small(), optax.sgd, epochs=4)
+    run = experiment(noisy_line(jax.random.key(0)), optax.sgd, epochs=4)
     with pytest.raises(ValueError, match="which does not"):
         probe_lower(run, {"learning_rate": 0.1, "momentum": 0.9}, rate="momentum", seeds=1)
-
-
-def test_a_schedule_is_lowered_by_its_initial_value() -> None:
-    run = experiment(small(), optax.sgd, schedule=schedules.time_decay, epochs=6)
-    check = probe_lower(run, {"init_value": 0.05, "decay": 0.01}, rate="init_value", seeds=1)
-    assert check.numbers["lower_5"] > check.numbers["kept"] > 0

@@ -13,7 +13,7 @@ def evidence(verdict: str, found: Statistics, validation: Mapping[str, float] | 
     """What was seen, the numbers that bear on the verdict first."""
     level = f"the loss went from {found.start:.3g} to {found.end:.3g}"
     late = _share(found.fall_late * np.log(3))
-    falling = f"over its last two thirds {_changed(late)} for every tripling of the training"
+    falling = f"over the last two thirds it {_changed(late)} for every tripling of the training"
     jitter = f"it jumps by {_percent(10**found.jitter)} from block to block in the second half"
     match verdict:
         case "diverged":
@@ -21,7 +21,7 @@ def evidence(verdict: str, found: Statistics, validation: Mapping[str, float] | 
         case "initial-rise":
             rise = f", after a peak of {np.exp(found.rise):.3g} times the start" if found.rise > 0.02 else ""
             first = _share(found.first)
-            return f"{level}{rise}; it changed by {-first:+.0%} within the first 3 % of the training, {falling}"
+            return f"{level}{rise}; it changed by {-first:+.0%} within the first 3 % of the training; {falling}"
         case "late-rate-too-high":
             return f"{level}, nine tenths of it by {found.t90:.0%} of the training; {falling}, and {jitter}"
         case "slow":
