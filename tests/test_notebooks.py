@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -95,3 +98,25 @@ def test_the_guards_can_fail() -> None:
     other = {"cells": [{"cell_type": "code", "source": ["x = 2"], "outputs": [{"text": ["in /home/me/x.py"]}]}]}
     assert cells_of_notebook(other) != cells_of_text(text)
     assert PATHS.search(words(other))
+
+
+def test_the_run_in_ci_can_fail(tmp_path: Path) -> None:
+    if importlib.util.find_spec("jupytext") is None or importlib.util.find_spec("nbclient") is None:
+        pytest.skip("needs the extra `notebooks`")
+    sources = {"warns": "import warnings\n\nwarnings.warn('look')", "fails": "1 / 0", "works": "print(1)"}
+    for name, source in sources.items():
+        (tmp_path / f"{name}.py").write_text(f"# %%\n{source}\n", encoding="utf-8")
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom scripts.run_notebooks import run\n"
+        "for name in ('warns', 'fails', 'works'):\n    path = Path(sys.argv[1]) / f'{name}.py'\n"
+        "    print(name, [line.split(chr(10))[0] for line in run(path, write=True)])\n"
+        "path.write_text('# %%\\nprint(2)\\n')\nprint('changed', run(path))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    warned, failed, worked, changed = done.stdout.splitlines()
+    assert "wrote to stderr" in warned
+    assert "a cell failed" in failed
+    assert worked == "works []"
+    assert "other cells than the text" in changed

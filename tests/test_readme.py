@@ -38,6 +38,8 @@ def test_the_commands_are_the_ones_that_ci_runs() -> None:
     assert "pip install . && jaxlr study all" in commands
     assert "pip install '.[test]' && pytest" in commands
     assert "jaxlr study all" in ci
+    assert "python -m scripts.run_notebooks" in README
+    assert "python -m scripts.run_notebooks" in ci
     assert ci.rstrip().endswith("pytest")
 
 
