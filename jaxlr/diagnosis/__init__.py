@@ -13,9 +13,9 @@
     cannot-tell         none of them has a probability of a half; an experiment is named that would tell
 
 How often they are right was measured on trainings whose rate was really changed (`scripts/diagnosis_report.py`, tables
-in `notebooks/figures/diagnosis_suite.md`): of 2,384 curves of six tasks that were not tuned on, 67 % got a confidence of
-0.7 or more and 85 % of those were right; of 1,440 curves of four more tasks, judged once, 67 % and 94 %. Rare verdicts
-are the weak point: `late-rate-too-high` and `oscillating` were seldom recognised in these.
+in `notebooks/figures/diagnosis_suite.md`): of 2,384 curves of six tasks that were not tuned on, 67 % got a confidence
+of 0.7 or more and 85 % of those were right; of 1,440 curves of four more tasks, judged once, 67 % and 94 %. Rare
+verdicts are the weak point: `late-rate-too-high` and `oscillating` were seldom recognised in these.
 """
 
 from __future__ import annotations
