@@ -174,10 +174,13 @@ def stability(task: Task, *, momentum: float = 0.0, replicas: int = 8, key: jax.
         ValueError: the momentum is not between 0 and 1, or there are no replicas.
         TypeError: `task` is no task.
 
+    >>> import jax, numpy as np
     >>> from jaxlr import tasks
-    >>> ds = stability(tasks.blobs(), replicas=2)
-    >>> bool((ds["largest_stable_rate"] > 0).all())
-    True
+    >>> model = (lambda key: jax.random.normal(key, (2, 1)), lambda w, x: x @ w)
+    >>> task = tasks.regression(model, np.eye(2), np.zeros((2, 1)))
+    >>> ds = stability(task, momentum=0.5, replicas=2)
+    >>> ds["sharpness"].values.round(3).tolist(), ds["largest_stable_rate"].values.round(3).tolist()
+    ([1.0, 1.0], [3.0, 3.0])
     """
     if not isinstance(task, Task):
         raise TypeError(f"task must be a jaxlr.tasks.Task, got {task!r}")
@@ -231,11 +234,13 @@ def follow(
         ValueError: a rate is not positive, or `every` does not divide `steps`.
         TypeError: `task` or `optimizer` is of the wrong kind.
 
-    >>> import optax
+    >>> import jax, numpy as np, optax
     >>> from jaxlr import tasks
-    >>> ds = follow(tasks.blobs(), optax.sgd, [0.1], steps=20, every=10, devices=1)
-    >>> ds["sharpness"].dims, ds["updates"].values.tolist()
-    (('learning_rate', 'seed', 'step'), [10, 20])
+    >>> model = (lambda key: jax.random.normal(key, (2, 1)), lambda w, x: x @ w)
+    >>> task = tasks.regression(model, np.eye(2), np.zeros((2, 1)))
+    >>> ds = follow(task, optax.sgd, [0.1], steps=20, every=10, devices=1)
+    >>> ds["sharpness"].values.round(3).tolist(), ds["updates"].values.tolist()
+    ([[[1.0, 1.0]]], [10, 20])
 
     Reference: Cohen et al., "Gradient descent on neural networks typically occurs at the edge of stability",
     arXiv:2103.00065.

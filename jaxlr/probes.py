@@ -136,11 +136,13 @@ def race(
         ValueError: fewer than two rates, one that is not positive, or a number is too small.
         TypeError: `task` or `optimizer` is of the wrong kind.
 
-    >>> import optax
+    >>> import jax, numpy as np, optax
     >>> from jaxlr import tasks
-    >>> ds = race(tasks.blobs(), optax.sgd, [1e-3, 1e-2, 1e-1], steps=30, replicas=2, devices=1)
+    >>> model = (lambda key: jax.random.normal(key, (2, 1)), lambda w, x: x @ w)
+    >>> task = tasks.regression(model, np.eye(2), np.zeros((2, 1)))
+    >>> ds = race(task, optax.sgd, [0.01, 0.1, 1.0], steps=10, replicas=2, devices=1)
     >>> ds["eval_loss"].mean("seed").idxmin().item()
-    0.1
+    1.0
 
     Reference: Ng's ladder of rates, Machine Learning (Coursera), lecture "Learning rate".
     """
@@ -191,11 +193,13 @@ def descend(
         ValueError: a rate is not positive, the factor not above 1, or a number is too small.
         TypeError: `task` or `optimizer` is of the wrong kind.
 
-    >>> import optax
+    >>> import jax, numpy as np, optax
     >>> from jaxlr import tasks
-    >>> found = descend(tasks.blobs(), optax.sgd, start=1000.0, steps=30, replicas=3, devices=1)
-    >>> found.rate, found.falling[0], found.falling[-1]
-    (1.0, 0.0, 1.0)
+    >>> model = (lambda key: jax.random.normal(key, (2, 1)), lambda w, x: x @ w)
+    >>> task = tasks.regression(model, np.eye(2), np.zeros((2, 1)))
+    >>> found = descend(task, optax.sgd, start=100.0, levels=4, steps=10, replicas=3, devices=1)
+    >>> found.rate, found.rates, found.falling
+    (1.0, [100.0, 10.0, 1.0, 0.1], [0.0, 0.0, 1.0, 1.0])
     """
     _checks.positive("start", start)
     _checks.positive("factor", factor)
