@@ -62,6 +62,7 @@ _NAMES = {
     "probe_lower": "health",
     "race": "probes",
     "range_test": "probes",
+    "rank": "finder",
     "reduce_on_plateau": "plateau",
     "sampled": "sampling",
     "save": "results",

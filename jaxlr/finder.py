@@ -19,7 +19,7 @@ from jaxlr.tasks import Task
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FoundRate", "Spread", "find_lr", "suggest"]
+__all__ = ["FoundRate", "Ranked", "Spread", "find_lr", "rank", "suggest"]
 
 _MARGIN = 4.0
 """The recommendation of a range test lies this factor below the rate of the lowest loss."""
@@ -72,6 +72,20 @@ class FoundRate(NamedTuple):
             return f"no recommendation: {self.reason}"
         found = f"{self.recommendation:.2g}, sweep {self.low:.2g} to {self.high:.2g}, confidence {self.confidence:.2f}"
         return f"{found}; {self.reason}" if self.reason else found
+
+
+class Ranked(NamedTuple):
+    """A rate's place in a race; see `rank`.
+
+    Attributes:
+        rate: the learning rate.
+        loss: mean over the replicas of the loss reached, the initial one where that is lower or it diverged.
+        confidence: share of the bootstrap samples of the replicas in which it is the best; NaN with one replica.
+    """
+
+    rate: float
+    loss: float
+    confidence: float
 
 
 def find_lr(
@@ -186,6 +200,42 @@ def suggest(ds: xr.Dataset) -> FoundRate:
     rate = _median(lowest) / _MARGIN
     samples = [_median(lowest[chosen]) / _MARGIN for chosen in _resampled(len(lowest))]
     return FoundRate(rate, rate / 10, rate * _MARGIN, _agreement(samples, rate), "", methods, ds, None)
+
+
+def rank(ds: xr.Dataset) -> list[Ranked]:
+    """The rates of a race, the best first, each with the confidence that it is the best.
+
+    A training counts with the lower of its first and last losses on the evaluation batch; with the first one where it
+    diverged. The confidence is the share of 200 bootstrap samples of the replicas whose mean is lowest at the rate. The
+    replicas share their weights and batches between the rates, so a sample compares like with like.
+
+    Args:
+        ds: what `race` returned.
+
+    Returns:
+        A place for each rate.
+
+    Raises:
+        ValueError: `ds` is no race.
+
+    >>> import xarray as xr
+    >>> dims = ("learning_rate", "seed")
+    >>> ds = xr.Dataset({"eval_loss": (dims, [[0.5, 0.4], [0.1, 0.45]]), "initial_loss": (dims, np.ones((2, 2)))})
+    >>> [(place.rate, round(place.loss, 3)) for place in rank(ds.assign_coords(learning_rate=[0.1, 0.3]))]
+    [(0.3, 0.275), (0.1, 0.45)]
+
+    Reference: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
+    """
+    for name in ("eval_loss", "initial_loss"):
+        if name not in ds or set(ds[name].dims) != {"learning_rate", "seed"} or "learning_rate" not in ds.coords:
+            held = ", ".join(map(str, ds.variables)) or "nothing"
+            raise ValueError(f"ds must have {name} (learning_rate, seed), as a race gives it; got {held}")
+    scores = _Scores.of(ds)
+    means = np.array([scores.chosen(chosen).mean for chosen in _resampled(len(scores.initial))])
+    wins = np.bincount(means.argmin(axis=1), minlength=len(scores.rates)) / len(means) if len(means) else np.nan
+    shares = np.broadcast_to(wins, scores.rates.shape)
+    order = np.argsort(scores.mean, kind="stable")
+    return [Ranked(float(scores.rates[i]), float(scores.mean[i]), float(shares[i])) for i in order]
 
 
 def _ranged(task: Task, optimizer: Callable[..., Any], low: float, high: float, sizes: dict[str, Any]) -> FoundRate:

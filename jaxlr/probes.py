@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlr import _checks, short_training
+from jaxlr.sampling import ladder
 from jaxlr.short_training import Same
 from jaxlr.spaces import grid
 from jaxlr.sweeps import sweep
@@ -107,7 +108,7 @@ def range_test(
 def race(
     task: Task,
     optimizer: Optimizer,
-    rates: Sequence[float],
+    rates: Sequence[float] | None = None,
     *,
     steps: int = 100,
     batch_size: int = 32,
@@ -120,7 +121,7 @@ def race(
     Args:
         task: the model and the data.
         optimizer: `learning_rate -> optax.GradientTransformation`.
-        rates: the ladder, such as `jaxlr.ladder(1e-3, 1)`: Ng's 0.001, 0.003, 0.01, ...
+        rates: the ladder; Ng's by default: 0.001, 0.003, 0.01, ... 1, as `jaxlr.ladder(1e-3, 1)` gives it.
         steps: updates of each training, the budget.
         batch_size: examples in an update; at most all of them.
         replicas: trainings of each rate, with seeds 0 to K - 1.
@@ -130,7 +131,7 @@ def race(
     Returns:
         A Dataset with the dimensions `(learning_rate, seed, step)`: `loss` of each batch before its update; and
         `(learning_rate, seed)`: `eval_loss` after the last update on the fixed evaluation batch (NaN where a loss was
-        not finite), `initial_loss` before the first.
+        not finite), `initial_loss` before the first. `jaxlr.rank` orders the rates.
 
     Raises:
         ValueError: fewer than two rates, one that is not positive, or a number is too small.
@@ -147,7 +148,7 @@ def race(
     Reference: Ng's ladder of rates, Machine Learning (Coursera), lecture "Learning rate".
     """
     short_training.check(task, optimizer, steps=steps, batch_size=batch_size, replicas=replicas)
-    rates = [float(rate) for rate in rates]
+    rates = ladder(1e-3, 1) if rates is None else [float(rate) for rate in rates]
     if len(set(rates)) < 2:
         raise ValueError(f"rates must hold at least two different rates, got {rates}")
     for rate in rates:

@@ -73,6 +73,26 @@ def test_a_race_is_descent_at_each_rate_from_the_same_weights(simple: Task) -> N
             assert ds["eval_loss"].values[i, seed] == pytest.approx(after[-1], rel=5e-3, abs=1e-7)
 
 
+def test_a_race_up_the_usual_ladder_is_ranked_with_confidence(simple: Task) -> None:
+    """The error that is left after 20 updates is (1 - 2 rate)^40 of it: none at 0.3, all of it at 1."""
+    ds = jaxlr.race(simple, optax.sgd, **SIZES, devices=1)
+    assert ds["learning_rate"].values.tolist() == [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1]
+    places = jaxlr.rank(ds)
+    assert [place.rate for place in places[:4]] == [0.3, 0.1, 0.03, 0.01]
+    assert [place.confidence for place in places] == [1, 0, 0, 0, 0, 0, 0]
+    assert np.isnan([place.confidence for place in jaxlr.rank(ds.isel(seed=[0]))]).all()
+
+
+def test_the_confidence_of_a_rank_is_shared_by_rates_that_win_in_turn() -> None:
+    dims = ("learning_rate", "seed")
+    each = np.array([[0.1, 0.3] * 4, [0.3, 0.1] * 4, [np.nan, 0.0] * 4])
+    values = {"eval_loss": (dims, each), "initial_loss": (dims, np.ones((3, 8)))}
+    places = {place.rate: place for place in jaxlr.rank(xr.Dataset(values, {"learning_rate": [0.1, 0.2, 0.3]}))}
+    assert 0.2 < places[0.1].confidence < 0.8
+    assert places[0.1].confidence + places[0.2].confidence + places[0.3].confidence == pytest.approx(1)
+    assert places[0.3].loss == pytest.approx(0.5)
+
+
 def test_the_descending_probe_finds_the_largest_rate_that_descends(simple: Task) -> None:
     """At rate 1 the weights only change their sign; at 0.5 the first update is exact."""
     found = jaxlr.descend(simple, optax.sgd, start=8.0, factor=2.0, levels=6, **SIZES, devices=1)
@@ -255,6 +275,7 @@ def test_bad_arguments_are_clear_errors_before_compiling(simple: Task, arguments
         (lambda task: jaxlr.descend(task, optax.sgd, factor=1.0), "factor must be above 1"),
         (lambda task: jaxlr.descend(task, optax.sgd, levels=1), "levels"),
         (lambda task: jaxlr.suggest(xr.Dataset({"loss": ("step", [1.0])})), "ds must have rate"),
+        (lambda task: jaxlr.rank(xr.Dataset({"eval_loss": ("seed", [1.0])})), "ds must have eval_loss"),
         (lambda task: jaxlr.suggest(curve(VALLEY).assign_coords(rate=("step", RISING[::-1]))), "rise from step"),
     ],
 )
