@@ -51,7 +51,7 @@ def test_arithmetic_is_that_of_the_network() -> None:
 
 
 def test_run_times_pairs() -> None:
-    chosen = [rival for rival in bench.installed() if "one setting after" in rival.name]
+    chosen = [rival for rival in bench.installed() if "compiled once" in rival.name]
     said: list[str] = []
     result = bench.run([1, 3], chosen, epochs=1, repeats=2, report=said.append)
     assert [row["settings"] for row in result["scaling"]] == [1, 3]

@@ -123,7 +123,10 @@ def _pair(training: Experiment, rival: Rival, points: data.Points, epochs: int, 
     """A rival and sweeps in turn: of 256 settings, and of as few as one where the rival trains one at a time."""
     train = rival.make(points, epochs)
     rates = _rates(rival.settings)
-    accuracy = train(rates)  # compiles, starts processes
+    accuracy = train(rates)
+    # These have compiled and started processes; the pairs are without that, but for what is compiled in every run.
+    _sweep(training, PAIRED)
+    _sweep(training, 1)
     ours, theirs, alone = [], [], []
     for _ in range(repeats):
         theirs.append(_seconds(lambda: train(rates)) / rival.settings)

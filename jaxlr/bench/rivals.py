@@ -38,8 +38,8 @@ class Rival(NamedTuple):
 
 RIVALS = (
     Rival("hand-written jit(vmap(train)), Flax", "flax", 256, by_jax.vmapped),
-    Rival("hand-written jit(train), one setting after the other", "flax", 16, by_jax.compiled_once),
-    Rival("the same, compiled anew for each setting", "flax", 2, by_jax.compiled_anew),
+    Rival("hand-written jit(train), compiled once", "flax", 16, by_jax.compiled_once),
+    Rival("hand-written jit(train), compiled for each setting", "flax", 2, by_jax.compiled_anew),
     Rival("PyTorch, torch.func ensemble", "torch", 64, by_torch.ensemble),
     Rival("PyTorch loop", "torch", 1, by_torch.loop),
     Rival("scikit-learn MLPClassifier, joblib, no tests", "sklearn", 16, by_sklearn.side_by_side),
