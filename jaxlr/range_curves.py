@@ -85,6 +85,8 @@ class Curves(NamedTuple):
         at = self.first[replica]
         if at == len(self.rates):
             return Suggestion(None, "the curve never explodes")
+        if at == 0:
+            return Suggestion(None, "the loss explodes with the first rate: the edge lies below")
         return Suggestion(float(self.rates[at]))
 
     def lowest(self, replica: int) -> Suggestion:

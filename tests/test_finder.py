@@ -204,6 +204,13 @@ def test_a_curve_that_says_nothing_has_a_reason(ds: xr.Dataset, reason: str, nam
     assert plots.lr_range(found).axes
 
 
+@pytest.mark.parametrize("losses", [np.ones(61), np.full(61, np.nan), np.linspace(1, 1.05, 61)])
+def test_no_method_has_a_rate_where_there_is_nothing_to_read(losses: np.ndarray) -> None:
+    found = jaxlr.suggest(curve(losses, "loss"))
+    assert {name: spread.rate for name, spread in found.suggestions.items()} == dict.fromkeys(found.suggestions)
+    assert all(spread.reason for spread in found.suggestions.values())
+
+
 def test_a_valley_is_read_alike_by_every_replica() -> None:
     found = jaxlr.suggest(curve(np.stack([VALLEY] * 4)))
     lowest = RISING[np.argmin(VALLEY)]
