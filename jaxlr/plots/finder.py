@@ -81,7 +81,7 @@ def _curves(ax: Axes, found: FoundRate) -> None:
     shown = of_seeds("median and each", len(losses)).replace("seed", "replica")
     ax.plot(rates, losses.T, color=COLORS[0], linewidth=0.6, alpha=0.4)
     ax.plot(rates, _medians(losses), color=COLORS[0], linewidth=1.8, label=f"range test, {shown}")
-    drawn = [losses.ravel()]
+    drawn, tried = [losses.ravel()], rates
     if found.race is not None:
         ends = found.race["eval_loss"].transpose("learning_rate", "seed").values.astype(np.float64)
         means = np.where(np.isfinite(ends), ends, np.nan).mean(axis=1)
@@ -89,6 +89,8 @@ def _curves(ax: Axes, found: FoundRate) -> None:
         style: dict[str, Any] = {"color": COLORS[1], "linewidth": 1.2, "markersize": 4}
         ax.plot(found.race["learning_rate"].values, means, "o-", label=f"{steps} updates at one rate, mean", **style)
         drawn.append(means)
+        tried = np.concatenate([rates, found.race["learning_rate"].values])
+    ax.set_xlim(tried.min() / 1.5, tried.max() * 1.5)
     values = np.concatenate(drawn)
     values = values[np.isfinite(values)]
     if not values.size:
