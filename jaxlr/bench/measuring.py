@@ -131,7 +131,7 @@ def _pair(training: Experiment, rival: Rival, points: data.Points, epochs: int, 
     for _ in range(repeats):
         theirs.append(_seconds(lambda: train(rates)) / rival.settings)
         ours.append(_seconds(lambda: _sweep(training, PAIRED)) / PAIRED)
-        alone.append(_seconds(lambda: _sweep(training, 1)))
+        alone.append(statistics.median(_seconds(lambda: _sweep(training, 1)) for _ in range(5)))
     return {
         "name": rival.name,
         "version": _version(rival.package),
