@@ -142,6 +142,8 @@ print("largest usable rate:", probe.rate)
 # %%
 ladder = jaxlr.log_range(0.003, 3, 13)
 race = jaxlr.race(task, optax.sgd, ladder, steps=100)
+for place in jaxlr.rank(race)[:3]:
+    print(f"rate {place.rate:.2g}: loss {place.loss:.3f}, best in {place.confidence:.0%} of the bootstrap samples")
 plots.final_against(race, "learning_rate", "eval_loss", title="After 100 updates")
 
 # %% [markdown]
