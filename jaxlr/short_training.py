@@ -102,7 +102,7 @@ def updating(task: Task, optimizer: Callable[..., Any], key: jax.Array) -> Calla
 
         (value, new), grads = jax.value_and_grad(loss, has_aux=True)(params)
         transformation = _transformation(task, optimizer, rate)
-        opt_state = _told(opt_state, transformation.init(params))
+        opt_state = wiring.told(opt_state, transformation, params)
         updates, opt_state = transformation.update(grads, opt_state, params, value=value)
         return (optax.apply_updates(params, updates), new, opt_state), value
 
@@ -114,16 +114,6 @@ def evaluate(task: Task, params: PyTree, state: PyTree) -> jax.Array:
     count = min(task.examples, EXAMPLES)
     chosen = np.linspace(0, task.examples - 1, count).round().astype(np.int32)
     return task.loss(params, state, *_examples(task, chosen), jnp.ones(count), None)[0]
-
-
-def _told(opt_state: PyTree, fresh: PyTree) -> PyTree:
-    """The state with the learning rates of a fresh one: `optax.inject_hyperparams` reads them there alone."""
-
-    def choose(path: tuple[Any, ...], old: jax.Array, new: jax.Array) -> jax.Array:
-        names = {getattr(key, "key", getattr(key, "name", None)) for key in path}
-        return jnp.asarray(new, old.dtype) if "learning_rate" in names else old
-
-    return jax.tree_util.tree_map_with_path(choose, opt_state, fresh)
 
 
 def _examples(task: Task, positions: Any) -> tuple[jax.Array, jax.Array]:

@@ -228,6 +228,8 @@ def _epoch(
     number = carry.step // -(-n // batch_size) + 1
     permutation = shuffle(key, n) if order is None else order(key, number)
     transformation, rate_of = wiring.transformation(parts, None if carry.plateau is None else carry.plateau.value)
+    if carry.plateau is not None:
+        carry = carry._replace(opt_state=wiring.told(carry.opt_state, transformation, carry.params))
     key = jax.random.fold_in(key, 1)
     carry, metrics = _train(task, transformation, carry, permutation, batch_size, key, record)
     if task.x_test is not None:

@@ -232,6 +232,16 @@ def transformation(
     return optax.with_extra_args_support(made), rate_of
 
 
+def told(opt_state: Any, transformation: optax.GradientTransformation, params: Any) -> Any:
+    """The state with the learning rates that a fresh one holds: `optax.inject_hyperparams` reads them there alone."""
+
+    def choose(path: tuple[Any, ...], old: Any, new: Any) -> Any:
+        name = getattr(path[-1], "key", getattr(path[-1], "name", None)) if path else None
+        return jnp.asarray(new, old.dtype) if name == "learning_rate" else old
+
+    return jax.tree_util.tree_map_with_path(choose, opt_state, transformation.init(params))
+
+
 def _scaled(schedule: Callable[[jax.Array], Any], value: jax.Array, step: jax.Array) -> jax.Array:
     return schedule(step) * value
 

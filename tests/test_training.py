@@ -12,7 +12,7 @@ import pytest
 from flax import linen
 
 import jaxlr
-from jaxlr import experiment, mlp, optimizers, reduce_on_plateau, schedules, tasks, training
+from jaxlr import experiment, grid, mlp, optimizers, reduce_on_plateau, schedules, sweep, tasks, training
 
 X = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
 Y = np.arange(50) % 3
@@ -303,3 +303,26 @@ def test_more_can_be_recorded(norm: bool) -> None:
     norms = jax.vmap(optax.tree.norm)(params)
     expected = (rate * ds["gradient_norm"]).sel(learning_rate=1e-6).isel(epoch=0) / np.asarray(norms)
     np.testing.assert_allclose(ds["update_ratio"].sel(learning_rate=1e-6).isel(epoch=0), expected, rtol=1e-3)
+
+
+@pytest.mark.parametrize("scheduled", [False, True])
+def test_a_plateau_lowers_the_rate_of_injected_hyperparameters(blobs, scheduled: bool) -> None:
+    def injected(learning_rate: Any) -> optax.GradientTransformation:
+        return optax.inject_hyperparams(optax.sgd)(learning_rate=learning_rate, momentum=0.9)
+
+    def plain(learning_rate: Any) -> optax.GradientTransformation:
+        return optax.sgd(learning_rate, momentum=0.9)
+
+    def rule() -> Any:
+        return reduce_on_plateau(factor=0.1, patience=1, min_delta=10.0)
+
+    options = {"schedule": lambda peak: schedules.cosine_decay(peak, 100)} if scheduled else {}
+    name = "peak" if scheduled else "learning_rate"
+    found = []
+    for optimizer in (injected, plain):
+        run = experiment(blobs, optimizer, plateau=rule, epochs=4, **options)
+        found.append(sweep(run, grid(**{name: [1e-3]}), devices=1))
+    np.testing.assert_allclose(found[0]["loss"], found[1]["loss"], rtol=1e-5)
+    np.testing.assert_allclose(found[0]["rate"], found[1]["rate"], rtol=1e-6)
+    rates = found[0]["rate"].values.ravel()
+    assert rates[-1] < 0.02 * rates[0]
