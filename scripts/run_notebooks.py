@@ -59,7 +59,7 @@ def run(text: Path, *, write: bool = False) -> list[str]:
     problems = [] if write else out_of_step(notebook, rendered)
     try:
         with tempfile.TemporaryDirectory() as folder:
-            NotebookClient(notebook, timeout=300, resources={"metadata": {"path": folder}}).execute()
+            NotebookClient(notebook, timeout=600, resources={"metadata": {"path": folder}}).execute()
     except CellExecutionError as error:
         return [*problems, f"a cell failed\n{error}"]
     problems += written_to_stderr(notebook)
