@@ -28,11 +28,8 @@ FOLDER = Path(__file__).parent.parent / "notebooks"
 _MOST_BYTES = 400_000
 """Largest rendered notebook: people read them on a code host."""
 
-_COLORS = (128, 64, 32)
-"""Colours of the rendered figures: the first number with which the notebook is small enough."""
-
-_WIDTH = 740
-"""Pixels across of a rendered figure, at most."""
+_SIZES = ((128, 740), (128, 600), (64, 600))
+"""Colours and pixels across of the rendered figures: the first with which the notebook is small enough."""
 
 
 def main(arguments: list[str]) -> int:
@@ -93,15 +90,15 @@ def written_to_stderr(notebook: Any) -> list[str]:
 
 
 def smallest(notebook: Any) -> str:
-    """The notebook as it is committed, with as many colours as fit."""
-    for colors in _COLORS:
-        text = nbformat.writes(lean(copy.deepcopy(notebook), colors)) + "\n"
+    """The notebook as it is committed, its figures as large as fit."""
+    for colors, width in _SIZES:
+        text = nbformat.writes(lean(copy.deepcopy(notebook), colors, width)) + "\n"
         if len(text.encode()) < _MOST_BYTES:
             break
     return text
 
 
-def lean(notebook: Any, colors: int) -> Any:
+def lean(notebook: Any, colors: int, width: int) -> Any:
     """The notebook with small figures, and without what changes from run to run by itself."""
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
@@ -111,16 +108,16 @@ def lean(notebook: Any, colors: int) -> Any:
         for output in cell.get("outputs", []):
             data = output.get("data", {})
             if "image/png" in data:
-                data["image/png"] = _smaller(data["image/png"], colors)
+                data["image/png"] = _smaller(data["image/png"], colors, width)
             if "image/png" in data or "image/gif" in data:
                 data.pop("text/plain", None)
     return notebook
 
 
-def _smaller(encoded: str, colors: int) -> str:
+def _smaller(encoded: str, colors: int, width: int) -> str:
     picture = Image.open(io.BytesIO(base64.b64decode(encoded))).convert("RGB")
-    if picture.width > _WIDTH:
-        picture = picture.resize((_WIDTH, round(picture.height * _WIDTH / picture.width)), Image.Resampling.LANCZOS)
+    if picture.width > width:
+        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
     out = io.BytesIO()
     few = picture.quantize(colors, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(out, "png", optimize=True)

@@ -148,4 +148,5 @@ def _scale(ax: Axes, x: np.ndarray, values: np.ndarray, bounded: bool) -> None:
         ax.set_yscale("log")
         top = max(100 * found.min(), 30 * float(np.median(found)))
         if found.max() > top:
-            ax.set_ylim(found.min() / 2, top)
+            # Room for the words below the best, whatever the span.
+            ax.set_ylim(found.min() / max(2.0, (top / found.min()) ** 0.1), top)
