@@ -104,7 +104,7 @@ def matmul_gflops(size: int = 2048, repeats: int = 8) -> float:
 
 def _scale(training: Experiment, count: int, repeats: int, work: float, rate: float) -> dict[str, Any]:
     """The cost of a setting in a sweep of `count`."""
-    first = _sweep(training, count)
+    first = _sweep(training, min(count, PAIRED))  # larger sweeps are blocks of the same program
     seconds = [_seconds(lambda: _sweep(training, count)) for _ in range(repeats)]
     middle = statistics.median(seconds)
     return {
