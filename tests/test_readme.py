@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -30,6 +33,21 @@ def test_the_python_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
             exec(compile(block, "README.md", "exec"), names)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["map.png", "verdicts.png"]
     assert names["ds"]["val_accuracy"].sizes == {"learning_rate": 8, "momentum": 4, "seed": 10, "epoch": 20}
+
+
+COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("jaxlr ")]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_run(command: str, tmp_path: Path) -> None:
+    rows = [f"{epoch},{2.3 * 0.97**epoch + 0.2}" for epoch in range(1, 101)]
+    (tmp_path / "curve.csv").write_text("\n".join(["epoch,loss", *rows]))
+    words = [sys.executable, "-m", *shlex.split(command)]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+    for file in re.findall(r"--out (\S+)", command):
+        assert (tmp_path / file).exists()
 
 
 def test_the_commands_are_the_ones_that_ci_runs() -> None:
