@@ -1,9 +1,8 @@
 """The labelled suite of `jaxlr.diagnose`: real trainings, and what really happens when their rate is changed.
 
-`python -m scripts.diagnosis_suite FOLDER` trains every case (about a quarter of an hour on one CPU core) and keeps the
-curves in FOLDER. A label comes from interventions, never from the shape of a curve: the same training, with the same
-weights and batches, at other rates, with a warm-up, and with a lower late rate. `label` holds the rules, for a reader
-to argue with.
+`python -m scripts.diagnosis_suite FOLDER` trains every case and keeps the curves in FOLDER. A label comes from
+interventions, never from the shape of a curve: the same training, with the same weights and batches, at other rates,
+with a warm-up, and with a lower late rate. `scripts/diagnosis_labels.py` holds the rules, for a reader to argue with.
 """
 
 from __future__ import annotations

@@ -33,8 +33,7 @@ def bench(
     """Time the training of the blobs' network: one setting to thousands, against rivals, against the machine.
 
     Each rival is timed in turn with a sweep of 256 settings, so that both meet the same machine. The share of the
-    machine's matrix-product rate counts 45 kFLOP an update and 250 kFLOP a test. With all rivals it takes some ten
-    minutes on two cores.
+    machine's matrix-product rate counts 45 kFLOP an update and 250 kFLOP a test.
     """
     set_up(cache)
     from jaxlr import bench as measure
