@@ -10,7 +10,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +23,7 @@ from jaxlr import spaces
 from jaxlr.spaces import Group
 from jaxlr.training import Experiment
 
-__all__ = ["Layout", "Program", "Shape", "compiled", "numbered"]
+__all__ = ["Cost", "Layout", "Program", "Shape", "begin", "compiled", "numbered"]
 
 PyTree = Any
 Run = Experiment | Callable[..., dict[str, jax.Array]]
@@ -136,26 +136,47 @@ class Carried(NamedTuple):
     best: PyTree | None
 
 
-_programs: weakref.WeakKeyDictionary[Any, dict[Any, Program]] = weakref.WeakKeyDictionary()
+class Compiling(NamedTuple):
+    """A group's functions as `Program` has them, perhaps still being compiled."""
+
+    start: Future[Any]
+    advance: Future[Any]
+
+
+_programs: weakref.WeakKeyDictionary[Any, dict[Any, Compiling]] = weakref.WeakKeyDictionary()
 """Compiled programs live as long as the experiment or function that they train."""
 
 
-def compiled(run: Run, groups: list[Group], layout: Layout, key: jax.Array) -> tuple[list[Program], Cost]:
-    """The groups' programs, those not yet compiled side by side, and what that took."""
+def begin(run: Run, groups: list[Group], layout: Layout, key: jax.Array) -> Cost:
+    """Trace the groups and have those not yet known compiled, side by side and in the background."""
     known = _programs.setdefault(run, {})
-    names = [_name(group, layout, key) for group in groups]
-    missing = {name: group for name, group in zip(names, groups, strict=True) if name not in known}
+    missing = {name: group for group in groups if (name := _name(group, layout, key)) not in known}
     began = time.perf_counter()
     # Tracing finds what does not fit, so every group is traced before the first is compiled.
     lowered = [_lower(run, group, layout, key) for group in missing.values()]
     _check_alike(run, lowered)
-    traced = time.perf_counter()
-    with ThreadPoolExecutor(max_workers=max(2 * len(lowered), 1)) as pool:
-        started = [pool.submit(_compile_start, part.start, layout) for part in lowered]
-        advancing = [pool.submit(part.advance.compile) for part in lowered]
-        for name, start, advance in zip(missing, started, advancing, strict=True):
-            known[name] = Program(start.result(), advance.result())
-    return [known[name] for name in names], Cost(len(missing), traced - began, time.perf_counter() - traced)
+    cost = Cost(len(missing), time.perf_counter() - began)
+    pool = ThreadPoolExecutor(max_workers=max(2 * len(lowered), 1))
+    for name, part in zip(missing, lowered, strict=True):
+        known[name] = Compiling(pool.submit(_compile_start, part.start, layout), pool.submit(part.advance.compile))
+    pool.shutdown(wait=False)
+    return cost
+
+
+def compiled(run: Run, groups: list[Group], layout: Layout, key: jax.Array) -> tuple[list[Program], Cost]:
+    """The groups' programs, and what it took to have them."""
+    cost = begin(run, groups, layout, key)
+    known = _programs[run]
+    began = time.perf_counter()
+    found = []
+    for group in groups:
+        name = _name(group, layout, key)
+        try:
+            found.append(Program(*(part.result() for part in known[name])))
+        except BaseException:
+            known.pop(name)  # what failed once may be tried again
+            raise
+    return found, cost._replace(compile_seconds=time.perf_counter() - began)
 
 
 def _compile_start(start: Any, layout: Layout) -> Any:

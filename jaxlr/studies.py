@@ -4,14 +4,14 @@ Each study declares what it trains and what it draws; `run` trains, `write` save
 sets the results beside the tutorial's claims.
 
 All SGD studies share one experiment, and so one compiled program: decay 0 and a patience beyond the run are neutral.
-The adaptive optimizers' programs are compiled beside it and while it trains.
+The adaptive optimizers' programs are traced and compiled beside it and while it trains.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,8 +21,9 @@ import numpy as np
 
 from jaxlr import _checks, optimizers, schedules, tasks
 from jaxlr.plateau import Plateau, reduce_on_plateau
+from jaxlr.programs import Cost
 from jaxlr.spaces import grid
-from jaxlr.sweeps import Plan, plan, sweep
+from jaxlr.sweeps import compile_ahead, sweep
 from jaxlr.training import Experiment, experiment
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["STUDIES", "Study", "run", "write", "write_study", "write_summary"]
 
 Report = Callable[[int, int], None]
+Compile = Callable[[int, int], Cost]
 
 RATES = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 MOMENTA = (0.0, 0.5, 0.9, 0.99)
@@ -52,6 +54,7 @@ class Study(NamedTuple):
         trainings: settings that it trains, each with every seed.
         draw: Dataset -> its figures by file name.
         figures: the file names, known before anything is trained.
+        ahead: `(seeds, epochs) -> Cost` for each experiment that it sweeps: they have its programs compiled.
     """
 
     title: str
@@ -59,6 +62,7 @@ class Study(NamedTuple):
     trainings: int
     draw: Callable[[xr.Dataset], dict[str, Figure]]
     figures: tuple[str, ...]
+    ahead: tuple[Compile, ...] = ()
 
 
 @functools.cache
@@ -85,23 +89,33 @@ def _adaptive(epochs: int) -> Experiment:
 
 
 def _layout(seeds: int) -> dict[str, Any]:
-    """One block shape for all studies, so that they share their programs: two settings on each device."""
+    """One block shape for all studies of SGD, so that they share their program: two settings on each device."""
     return {"chunk": min(2 * seeds, 64), "devices": jax.local_devices()[:4]}
+
+
+def _layout_of_one(seeds: int) -> dict[str, Any]:
+    """One setting, on one device: all that an adaptive optimizer's program has to train."""
+    return {"chunk": min(seeds, 64), "devices": 1}
+
+
+_NEUTRAL: dict[str, Any] = {"learning_rate": 0.01, "momentum": 0.0, "decay": 0.0, "patience": NEVER}
+
+
+def _compile_sgd(seeds: int, epochs: int) -> Cost:
+    return compile_ahead(_sgd(epochs), grid(**_NEUTRAL), seeds=seeds, **_layout(seeds))
+
+
+def _compile_adaptive(seeds: int, epochs: int) -> Cost:
+    return compile_ahead(_adaptive(epochs), grid(name=list(ADAPTIVE)), seeds=seeds, **_layout_of_one(seeds))
 
 
 def _train_sgd(over: str, values: tuple[Any, ...]) -> Callable[[int, int, Report | bool], xr.Dataset]:
     def train(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
-        neutral = {"learning_rate": 0.01, "momentum": 0.0, "decay": 0.0, "patience": NEVER}
-        space = grid(**{**neutral, over: list(values)})
+        space = grid(**{**_NEUTRAL, over: list(values)})
         ds = sweep(_sgd(epochs), space, seeds=seeds, progress=report, **_layout(seeds))
-        return ds.drop_vars([name for name in neutral if name not in (over, "learning_rate", "momentum")])
+        return ds.drop_vars([name for name in _NEUTRAL if name not in (over, "learning_rate", "momentum")])
 
     return train
-
-
-def _plan_adaptive(seeds: int, epochs: int) -> Plan:
-    """Compile the adaptive optimizers' programs, for `_train_optimizers` to find."""
-    return plan(_adaptive(epochs), grid(name=list(ADAPTIVE)), seeds=seeds, **_layout(seeds))
 
 
 def _train_optimizers(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
@@ -115,7 +129,7 @@ def _train_optimizers(seeds: int, epochs: int, report: Report | bool) -> xr.Data
     sgd = _train_sgd("learning_rate", (0.01,))(seeds, epochs, after(0))
     sgd = sgd.drop_vars("momentum").squeeze("learning_rate", drop=True).expand_dims(name=["sgd"])
     space = grid(name=list(ADAPTIVE))
-    others = sweep(_adaptive(epochs), space, seeds=seeds, progress=after(seeds * epochs), **_layout(seeds))
+    others = sweep(_adaptive(epochs), space, seeds=seeds, progress=after(seeds * epochs), **_layout_of_one(seeds))
     both = xr.concat([sgd, others], dim="name", join="exact", combine_attrs="drop_conflicts")
     for cost in COSTS:
         both.attrs[cost] = round(sgd.attrs[cost] + others.attrs[cost], 3)
@@ -251,41 +265,6 @@ def _draw_policies(ds: xr.Dataset) -> dict[str, Figure]:
 
 STUDIES: dict[str, Study] = {
     "blobs": Study("The data", _points, 0, _draw_points, ("blobs.png",)),
-    "learning-rate": Study(
-        "Learning rates 1 to 1e-7",
-        _train_sgd("learning_rate", RATES),
-        len(RATES),
-        _draw_panels("learning_rate", "learning_rate", "Accuracy for eight learning rates"),
-        ("learning_rate.png",),
-    ),
-    "momentum": Study(
-        "Momentum at rate 0.01",
-        _train_sgd("momentum", MOMENTA),
-        len(MOMENTA),
-        _draw_panels("momentum", "momentum", "Accuracy with momentum, rate 0.01"),
-        ("momentum.png",),
-    ),
-    "decay": Study(
-        "Time-based decay of the rate 0.01",
-        _train_sgd("decay", (*DECAYS, 0.0)),
-        len(DECAYS) + 1,
-        _draw_decay,
-        ("decay_rates.png", "decay.png"),
-    ),
-    "plateau": Study(
-        "The rate reduced on plateaus of the test loss",
-        _train_sgd("patience", PATIENCES),
-        len(PATIENCES),
-        _draw_plateau,
-        ("plateau_rate.png", "plateau_loss.png", "plateau_accuracy.png"),
-    ),
-    "optimizers": Study(
-        "SGD and three adaptive methods",
-        _train_optimizers,
-        1 + len(ADAPTIVE),
-        _draw_panels("optimizers", "optimizer", "Accuracy with Keras's optimizers at their defaults"),
-        ("optimizers.png",),
-    ),
     "schedules": Study(
         "TensorFlow's decay policies, and gradient descent in one dimension",
         _tabulated,
@@ -293,8 +272,48 @@ STUDIES: dict[str, Study] = {
         _draw_policies,
         (*(f"{figure}.png" for figure in _HORIZON), "gradient_descent.png"),
     ),
+    "learning-rate": Study(
+        "Learning rates 1 to 1e-7",
+        _train_sgd("learning_rate", RATES),
+        len(RATES),
+        _draw_panels("learning_rate", "learning_rate", "Accuracy for eight learning rates"),
+        ("learning_rate.png",),
+        (_compile_sgd,),
+    ),
+    "momentum": Study(
+        "Momentum at rate 0.01",
+        _train_sgd("momentum", MOMENTA),
+        len(MOMENTA),
+        _draw_panels("momentum", "momentum", "Accuracy with momentum, rate 0.01"),
+        ("momentum.png",),
+        (_compile_sgd,),
+    ),
+    "decay": Study(
+        "Time-based decay of the rate 0.01",
+        _train_sgd("decay", (*DECAYS, 0.0)),
+        len(DECAYS) + 1,
+        _draw_decay,
+        ("decay_rates.png", "decay.png"),
+        (_compile_sgd,),
+    ),
+    "plateau": Study(
+        "The rate reduced on plateaus of the test loss",
+        _train_sgd("patience", PATIENCES),
+        len(PATIENCES),
+        _draw_plateau,
+        ("plateau_rate.png", "plateau_loss.png", "plateau_accuracy.png"),
+        (_compile_sgd,),
+    ),
+    "optimizers": Study(
+        "SGD and three adaptive methods",
+        _train_optimizers,
+        1 + len(ADAPTIVE),
+        _draw_panels("optimizers", "optimizer", "Accuracy with Keras's optimizers at their defaults"),
+        ("optimizers.png",),
+        (_compile_sgd, _compile_adaptive),
+    ),
 }
-"""The studies by name."""
+"""The studies by name; first those that train no network, so that their figures are drawn while the others compile."""
 
 
 def run(
@@ -330,16 +349,19 @@ def run(
     _checks.count("epochs", epochs)
     total = sum(STUDIES[name].trainings for name in names) * seeds * epochs
     done, results = 0, {}
-    _task()  # made before two threads ask for it
-    with ThreadPoolExecutor(1) as beside:
-        planned = beside.submit(_plan_adaptive, seeds, epochs) if "optimizers" in names else None
+    traced: dict[Compile, Future[Cost]] | None = None
+    with ThreadPoolExecutor(1) as tracer:
         for name in names:
             tell = (lambda now, _, before=done: report(before + now, total)) if report else False
-            compiled = planned.result() if planned and name == "optimizers" else None
-            results[name] = STUDIES[name].train(seeds, epochs, tell)
-            if compiled:
-                for cost in ("compilations", "trace_seconds", "compile_seconds"):
-                    results[name].attrs[cost] += getattr(compiled, cost)
+            study = STUDIES[name]
+            if study.ahead and traced is None:
+                # One after the other, since tracing is Python code; the second while the first compiles or trains.
+                every = dict.fromkeys(compile_ for one in names for compile_ in STUDIES[one].ahead)
+                traced = {compile_: tracer.submit(compile_, seeds, epochs) for compile_ in every}
+            costs = [traced.pop(compile_).result() for compile_ in study.ahead if traced and compile_ in traced]
+            results[name] = study.train(seeds, epochs, tell)
+            for cost in ("compilations", "trace_seconds") if costs else ():
+                results[name].attrs[cost] += sum(getattr(one, cost) for one in costs)
             if "status" in results[name] and (results[name]["status"] == "unfinished").any():
                 # A sweep hands back what it has; half a study is of no use, and the next one is not wanted either.
                 raise KeyboardInterrupt
@@ -367,8 +389,17 @@ def write_study(name: str, ds: xr.Dataset, out: Path) -> list[Path]:
 
     save(ds, out / f"{name}.nc", force=True)
     for file, figure in STUDIES[name].draw(ds).items():
+        _lay_out(figure)
         figure.savefig(out / file)
     return [out / f"{name}.nc", *(out / file for file in STUDIES[name].figures)]
+
+
+def _lay_out(figure: Figure) -> None:
+    """Lay a figure out once and for all: saving one that has a layout engine draws it twice."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.execute(figure)
+        figure.set_layout_engine("none")
 
 
 def write(results: Mapping[str, xr.Dataset], out: Path) -> list[Path]:

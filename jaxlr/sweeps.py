@@ -184,6 +184,30 @@ def plan(
     )
 
 
+def compile_ahead(
+    run: Run,
+    space: Space,
+    *,
+    seeds: int = 1,
+    chunk: int | str = "auto",
+    devices: int | Sequence[jax.Device] | None = None,
+    segment: int = 100,
+) -> Cost:
+    """Trace the programs of the `sweep` with the same arguments and return while they are compiled in the background.
+
+    The sweep waits for those that it needs and are not ready.
+
+    >>> from jaxlr.spaces import grid
+    >>> def train(key, lr):
+    ...     return {"loss": lr}
+    >>> cost = compile_ahead(train, grid(lr=[0.1, 0.2]))
+    >>> cost.compilations, sweep(train, grid(lr=[0.1, 0.2])).attrs["compilations"]
+    (1, 0)
+    """
+    groups, layout = _laid_out(run, space, seeds, chunk, devices, segment, None)
+    return programs.begin(run, groups, layout, jax.random.key(0))
+
+
 def _prepare(
     run: Run,
     space: Space,
@@ -195,6 +219,21 @@ def _prepare(
     keep: str | None,
 ) -> tuple[list[Group], list[Program], Layout, Cost]:
     """Check everything, lay out the blocks and compile: groups, their programs, the layout, what compiling took."""
+    groups, layout = _laid_out(run, space, seeds, chunk, devices, segment, keep)
+    compiled, layout, cost = _fitting(run, groups, layout, key, adapt=chunk == "auto")
+    return groups, compiled, layout, cost
+
+
+def _laid_out(
+    run: Run,
+    space: Space,
+    seeds: int,
+    chunk: int | str,
+    devices: int | Sequence[jax.Device] | None,
+    segment: int,
+    keep: str | None,
+) -> tuple[list[Group], Layout]:
+    """Check everything and lay out the blocks."""
     groups = _groups(run, space)
     _checks.count("segment", segment)
     if keep is not None:
@@ -202,10 +241,7 @@ def _prepare(
         if not isinstance(run, Experiment):
             raise ValueError(f"keep must be left out for a training function, whose weights are its own; got {keep!r}")
     shape, used = _shape(space, groups, seeds, chunk, devices)
-    compiled, layout, cost = _fitting(
-        run, groups, Layout(shape, tuple(used), segment, keep), key, adapt=chunk == "auto"
-    )
-    return groups, compiled, layout, cost
+    return groups, Layout(shape, tuple(used), segment, keep)
 
 
 def _groups(run: Run, space: Space) -> list[Group]:

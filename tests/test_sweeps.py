@@ -12,6 +12,7 @@ import pytest
 
 import jaxlr
 from jaxlr import experiment, grid, mlp, optimizers, programs, schedules, spaces, static, sweep, tasks, zipped
+from jaxlr.sweeps import compile_ahead
 from tests.counting import compiled_programs
 
 RATES = [0.3, 0.1, 0.03, 0.01]
@@ -281,6 +282,31 @@ def test_plan_is_what_happens(run) -> None:
     ds = sweep(run, space, seeds=3, devices=2)
     assert ds.attrs["chunk"] == "8 settings x 3 seeds on each of 2 devices"
     assert ds.attrs["compilations"] == 0, "the plan has compiled them"
+
+
+@pytest.mark.parametrize("share", [{}, {"seeds": 2, "chunk": 2, "devices": 2}])
+def test_what_is_compiled_ahead_is_what_the_sweep_needs(blobs, share: dict[str, Any]) -> None:
+    fresh = experiment(blobs, optimizers.get, epochs=1)
+    space = grid(name=["sgd", "adam"])
+    with compiled_programs() as names:
+        assert compile_ahead(fresh, space, **share).compilations == 2
+        ds = sweep(fresh, space, **share)
+    assert ds.attrs["compilations"] == 0
+    assert names.count("advance") == names.count("start") == 2
+
+
+def test_a_compilation_that_failed_is_tried_again(monkeypatch) -> None:
+    def train(key: jax.Array, lr: jax.Array) -> dict[str, jax.Array]:
+        return {"loss": lr}
+
+    def fail(start: Any, layout: Any) -> None:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(programs, "_compile_start", fail)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            sweep(train, grid(lr=[0.5]), chunk=1)
+    assert sweep(train, grid(lr=[0.5]), chunk=1)["loss"].item() == 0.5
 
 
 def test_nothing_but_the_own_program_is_kept_alive() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import shlex
 import sys
 from typing import Annotated
@@ -23,8 +25,19 @@ app = typer.Typer(
 _USAGE_ERROR: type[typer.BadParameter] = typer.BadParameter.__mro__[1]
 
 
+def collect_seldom() -> None:
+    """Look for garbage less often, and not once more at the end.
+
+    A command imports and traces a million small objects that stay; going through them takes 0.4 s of its first two
+    seconds, and 0.4 s when it ends.
+    """
+    gc.set_threshold(50_000, 20, 20)
+    atexit.register(gc.freeze)
+
+
 def main() -> None:
     """Run the command line: a bad argument is one line on stderr and exit code 2."""
+    collect_seldom()
     try:
         status = app(standalone_mode=False)
     except typer.Abort:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jaxlr.cli.app import app
-from jaxlr.cli.running import Bar, Cache, Profile, print_profile, set_up, writable
+from jaxlr.cli.running import Bar, Cache, Profile, another_process, print_profile, set_up, writable
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,8 +54,8 @@ def study(
     imported = time.perf_counter()
     bar = Bar(quiet)
     writing: list[Future[list[Path]]] = []
-    # Drawing takes as long as training: a study's figures are drawn while the next one trains.
-    with ThreadPoolExecutor(1) as writer:
+    # Drawing takes longer than training: a study's figures are drawn while the next one trains.
+    with another_process("jaxlr.studies", "jaxlr.plots", "xarray") as writer:
 
         def write(name: str, ds: xr.Dataset) -> None:
             writing.append(writer.submit(studies.write_study, name, ds, out))

@@ -97,10 +97,12 @@ def panels(
     found = settings.curves(ds, over, metrics)
     rows = -(-len(found.names) // columns)
     figure, axes = new_figure(rows, columns, 3.6, 2.1)
+    # Beside such scales there is no exponent for a title to avoid; looking for one is a fifth of the time of drawing.
+    height = 1.0 if log or all(map(maximised, metrics)) else None
     for i, (ax, value) in enumerate(zip(axes.flat, found.names, strict=False)):
         for metric, color in zip(metrics, COLORS, strict=False):
             (_seeds if log else _band)(ax, found.curves[metric].isel(setting=i), color, describe(metric))
-        ax.set_title(f"{found.over} = {value}", fontsize=9)
+        ax.set_title(f"{found.over} = {value}", fontsize=9, y=height)
         if log:
             ax.set_yscale("log")
     for ax in axes.flat[len(found.names) :]:
