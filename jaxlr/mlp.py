@@ -9,6 +9,8 @@ times as fast as feature-major with kernels and biases apart.
 
 from __future__ import annotations
 
+import functools
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,34 +24,36 @@ _FEW = 4
 """Up to this many input features (or classes) are written out as elementwise operations."""
 
 
-@jax.custom_vjp
-def _few_inputs(weights: jax.Array, x: jax.Array) -> jax.Array:
-    """`weights[:, :-1] @ x + weights[:, -1:]` for `x [in, B]` with few inputs, as multiply-adds."""
+def _plain_affine(weights: jax.Array, x: jax.Array) -> jax.Array:
+    """`[out, in + 1]` applied to `[in, B]` gives `[out, B]`."""
+    if x.shape[0] > _FEW:
+        return weights[:, :-1] @ x + weights[:, -1:]
     z = weights[:, -1:]
     for i in range(x.shape[0]):
         z = z + weights[:, i : i + 1] * x[i]
     return z
 
 
-def _few_inputs_forward(weights: jax.Array, x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return _few_inputs(weights, x), (weights, x)
+def _affine_forward(weights: jax.Array, x: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    return _plain_affine(weights, x), (weights, x)
 
 
-def _few_inputs_backward(saved: tuple[jax.Array, jax.Array], dz: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _affine_backward(saved: tuple[jax.Array, jax.Array], dz: jax.Array) -> tuple[jax.Array, jax.Array]:
     weights, x = saved
-    ones = jnp.ones((1, x.shape[1]), x.dtype)
-    by_weights = dz @ jnp.concatenate([x, ones]).T
-    return by_weights.astype(weights.dtype), (weights[:, :-1].T @ dz).astype(x.dtype)
+    # Few inputs or outputs: the sums over the batch stay products, which are faster; those over few rows do not.
+    if x.shape[0] > _FEW:
+        by_weights = jnp.concatenate([dz @ x.T, dz.sum(axis=1, keepdims=True)], axis=1)
+    else:
+        by_weights = dz @ jnp.concatenate([x, jnp.ones((1, x.shape[1]), x.dtype)]).T
+    if len(dz) > _FEW:
+        by_x = weights[:, :-1].T @ dz
+    else:
+        by_x = functools.reduce(operator.add, (weights[k, :-1, None] * dz[k] for k in range(len(dz))))
+    return by_weights.astype(weights.dtype), by_x.astype(x.dtype)
 
 
-_few_inputs.defvjp(_few_inputs_forward, _few_inputs_backward)
-
-
-def _affine(weights: jax.Array, x: jax.Array) -> jax.Array:
-    """`[out, in + 1]` applied to `[in, B]` gives `[out, B]`."""
-    if x.shape[0] <= _FEW:
-        return _few_inputs(weights, x)
-    return weights[:, :-1] @ x + weights[:, -1:]
+_affine = jax.custom_vjp(_plain_affine)
+_affine.defvjp(_affine_forward, _affine_backward)
 
 
 def _folded(kernel_init: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
