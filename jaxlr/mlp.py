@@ -40,16 +40,24 @@ def _affine_forward(weights: jax.Array, x: jax.Array) -> tuple[jax.Array, tuple[
 
 def _affine_backward(saved: tuple[jax.Array, jax.Array], dz: jax.Array) -> tuple[jax.Array, jax.Array]:
     weights, x = saved
-    # Few inputs or outputs: the sums over the batch stay products, which are faster; those over few rows do not.
-    if x.shape[0] > _FEW:
-        by_weights = jnp.concatenate([dz @ x.T, dz.sum(axis=1, keepdims=True)], axis=1)
+    # Sums over the batch are products of matrices, or of vectors for each of few outputs; those over few outputs are
+    # multiply-adds. Each was the fastest of several forms.
+    if x.shape[0] <= _FEW:
+        by_weights = (dz @ _with_ones(x).T)[:, : weights.shape[1]]
     else:
-        by_weights = dz @ jnp.concatenate([x, jnp.ones((1, x.shape[1]), x.dtype)]).T
+        products = dz @ x.T if len(dz) > _FEW else jnp.stack([x @ row for row in dz])
+        by_weights = jnp.concatenate([products, dz.sum(axis=1, keepdims=True)], axis=1)
     if len(dz) > _FEW:
         by_x = weights[:, :-1].T @ dz
     else:
         by_x = functools.reduce(operator.add, (weights[k, :-1, None] * dz[k] for k in range(len(dz))))
     return by_weights.astype(weights.dtype), by_x.astype(x.dtype)
+
+
+def _with_ones(x: jax.Array) -> jax.Array:
+    """`[in, B]` with a row of ones below, and rows of zeros up to a multiple of four: whole SIMD registers."""
+    rows, batch = x.shape
+    return jnp.concatenate([x, jnp.ones((1, batch), x.dtype), jnp.zeros((-(rows + 1) % 4, batch), x.dtype)])
 
 
 _affine = jax.custom_vjp(_plain_affine)
