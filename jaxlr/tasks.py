@@ -7,7 +7,7 @@ A `Task` is a NamedTuple of pure functions and arrays. Build one with `blobs`, `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,9 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxlr import mlp, models
+from jaxlr import _checks, models
+from jaxlr.mlp import MLP, class_scores
 
-__all__ = ["Task", "blobs", "classification", "regression", "supervised"]
+__all__ = ["Task", "blobs", "classification", "mlp", "regression", "supervised"]
 
 PyTree = Any
 Objective = Callable[[jax.Array, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
@@ -65,7 +66,7 @@ def blobs() -> Task:
     """The three blobs of the Keras tutorial and its 2-50-3 ReLU network.
 
     `make_blobs(n_samples=1000, centers=3, n_features=2, cluster_std=2, random_state=2)` in float32: the first 500
-    points to train on, the last 500 to test on. The network is `mlp.MLP((50,), 3)`: he-uniform and glorot-uniform
+    points to train on, the last 500 to test on. The network is `mlp((50,))`: he-uniform and glorot-uniform
     kernels, zero biases; the loss is the exact log-softmax cross-entropy.
 
     >>> task = blobs()
@@ -75,7 +76,7 @@ def blobs() -> Task:
     Reference: scikit-learn, `sklearn.datasets.make_blobs`; the data are bit-identical since version 0.19.
     """
     x, y = blobs_data()
-    task = classification(mlp.MLP((50,)), x[:500], y[:500], x[500:], y[500:])
+    task = classification(mlp((50,)), x[:500], y[:500], x[500:], y[500:])
     return task._replace(name="blobs")
 
 
@@ -91,12 +92,36 @@ def blobs_data() -> tuple[np.ndarray, np.ndarray]:
     return make_blobs(n_samples=1000, centers=3, n_features=2, cluster_std=2, random_state=2)
 
 
+def mlp(widths: Sequence[int]) -> MLP:
+    """A dense ReLU network in the form that trains fastest, for `classification` and `regression`.
+
+    They give it its outputs. `jaxlr.mlp` says what the form is and converts its weights to and from those of
+    `flax.linen.Dense` layers.
+
+    Args:
+        widths: units of each hidden layer; none for a linear model.
+
+    Raises:
+        TypeError, ValueError: the widths are no list, or one is not an integer of at least 1.
+
+    >>> import numpy as np
+    >>> task = classification(mlp([16, 8]), np.zeros((10, 4)), np.arange(10) % 3)
+    >>> {name: leaf.shape for name, leaf in task.init(jax.random.key(0)).items()}
+    {'layer_0': (16, 5), 'layer_1': (8, 17), 'layer_2': (3, 9)}
+    """
+    if not isinstance(widths, (list, tuple)):
+        raise TypeError(f"widths must be a list of integers, got {widths!r}")
+    for width in widths:
+        _checks.count("each of widths", width)
+    return MLP(tuple(widths))
+
+
 def classification(module: Any, x: Any, y: Any, x_test: Any = None, y_test: Any = None) -> Task:
     """A task with the softmax cross-entropy as its loss and the accuracy as its metric.
 
     Args:
-        module: a model that gives logits `[B, K]`; see `models.model` for the forms it may have. An `mlp.MLP` is
-            trained feature-major, which is faster; without `outputs` it gets as many as there are classes.
+        module: a model that gives logits `[B, K]`; see `models.model` for the forms it may have. A net of `mlp` is
+            trained feature-major, which is faster; it gets as many outputs as there are classes.
         x: training inputs `[N, ...]`.
         y: training labels `[N]`, integers from 0.
         x_test: test inputs, or None.
@@ -107,12 +132,12 @@ def classification(module: Any, x: Any, y: Any, x_test: Any = None, y_test: Any 
         TypeError: the labels are not integers, or `module` is not a model.
 
     >>> import numpy as np
-    >>> task = classification(mlp.MLP((8,)), np.zeros((10, 4)), np.arange(10) % 3)
+    >>> task = classification(mlp((8,)), np.zeros((10, 4)), np.arange(10) % 3)
     >>> task.x.shape, task.x_test
     ((4, 10), None)
     """
     data = _data(x, y, x_test, y_test, _label_array)
-    if not isinstance(module, mlp.MLP):
+    if not isinstance(module, MLP):
         return _task(module, _cross_entropy, data)
     if module.outputs is None:
         module = module.clone(outputs=max(int(data.y.max()) + 1, 2))
@@ -123,8 +148,8 @@ def regression(module: Any, x: Any, y: Any, x_test: Any = None, y_test: Any = No
     """A task with the mean squared error as its loss.
 
     Args:
-        module: a model that gives outputs `[B]` or `[B, D]`, the shape of `y`; see `models.model`. An `mlp.MLP` is
-            trained feature-major; without `outputs` it gets `D`.
+        module: a model that gives outputs `[B]` or `[B, D]`, the shape of `y`; see `models.model`. A net of `mlp` is
+            trained feature-major; it gets `D` outputs.
         x: training inputs `[N, ...]`.
         y: training targets `[N]` or `[N, D]`.
         x_test: test inputs, or None.
@@ -135,12 +160,12 @@ def regression(module: Any, x: Any, y: Any, x_test: Any = None, y_test: Any = No
         TypeError: `module` is not a model.
 
     >>> import numpy as np
-    >>> task = regression(mlp.MLP((8,)), np.zeros((10, 4)), np.zeros(10))
+    >>> task = regression(mlp((8,)), np.zeros((10, 4)), np.zeros(10))
     >>> task.y.shape
     (1, 10)
     """
     data = _data(x, y, x_test, y_test, _float_array)
-    if not isinstance(module, mlp.MLP):
+    if not isinstance(module, MLP):
         return _task(module, _squared_error, data)
     y_test = None if data.y_test is None else _columns(data.y_test)
     data = _transposed(data._replace(y=_columns(data.y), y_test=y_test))
@@ -245,7 +270,7 @@ def _cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, dic
 
 
 def _feature_major_cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
-    losses, correct = mlp.class_scores(logits, labels)
+    losses, correct = class_scores(logits, labels)
     return losses, {"accuracy": correct}
 
 
@@ -315,7 +340,7 @@ def _columns(targets: np.ndarray) -> np.ndarray:
 def _transposed(data: _Data) -> _Data:
     """Feature-major: the examples' axis last."""
     if data.x.ndim != 2:
-        raise ValueError(f"x must be [N, features] for an mlp.MLP, got the shape {data.x.shape}")
+        raise ValueError(f"x must be [N, features] for a net of tasks.mlp, got the shape {data.x.shape}")
 
     def turned(array: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(array.T)

@@ -22,7 +22,7 @@ import xarray as xr
 from flax import linen
 
 import jaxlr
-from jaxlr import mlp, tasks
+from jaxlr import tasks
 from jaxlr.tasks import Task
 from scripts import suite_tasks
 
@@ -79,7 +79,7 @@ def _breast_cancer() -> Task:
     from sklearn.datasets import load_breast_cancer
 
     x, y = load_breast_cancer(return_X_y=True)
-    return tasks.classification(mlp.MLP((16, 16)), (x - x.mean(axis=0)) / x.std(axis=0), y)
+    return tasks.classification(tasks.mlp((16, 16)), (x - x.mean(axis=0)) / x.std(axis=0), y)
 
 
 def _teacher() -> Task:
@@ -105,7 +105,7 @@ def _friedman() -> Task:
     from sklearn.datasets import make_friedman1
 
     x, y = make_friedman1(n_samples=300, noise=1.0, random_state=0)
-    return tasks.regression(mlp.MLP((32, 32)), (x - 0.5) * 3.46, (y - y.mean()) / y.std())
+    return tasks.regression(tasks.mlp((32, 32)), (x - 0.5) * 3.46, (y - y.mean()) / y.std())
 
 
 def _iris() -> Task:
@@ -122,7 +122,9 @@ def _spirals() -> Task:
     y = np.arange(450) % 3
     r = rng.uniform(0.1, 1, 450)
     angle = 5 * r + 2 * np.pi * y / 3 + 0.1 * rng.normal(size=450)
-    return tasks.classification(mlp.MLP((48, 48, 48)), 2 * np.stack([r * np.cos(angle), r * np.sin(angle)], axis=1), y)
+    return tasks.classification(
+        tasks.mlp((48, 48, 48)), 2 * np.stack([r * np.cos(angle), r * np.sin(angle)], axis=1), y
+    )
 
 
 TASKS: dict[str, Callable[[], Task]] = {

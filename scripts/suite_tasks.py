@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from flax import linen
 
-from jaxlr import mlp, tasks
+from jaxlr import tasks
 from jaxlr.tasks import Task
 
 __all__ = ["OPTIMIZERS", "TASKS", "Case", "case", "cases"]
@@ -70,7 +70,7 @@ def moons() -> Task:
     from sklearn.datasets import make_moons
 
     x, y = make_moons(n_samples=400, noise=0.15, random_state=0)
-    return tasks.classification(mlp.MLP((32, 32)), x, y)
+    return tasks.classification(tasks.mlp((32, 32)), x, y)
 
 
 def wine_raw() -> Task:
@@ -78,7 +78,7 @@ def wine_raw() -> Task:
     from sklearn.datasets import load_wine
 
     x, y = load_wine(return_X_y=True)
-    return tasks.classification(mlp.MLP((32,)), x, y)
+    return tasks.classification(tasks.mlp((32,)), x, y)
 
 
 def wine() -> Task:
@@ -86,13 +86,13 @@ def wine() -> Task:
     from sklearn.datasets import load_wine
 
     x, y = load_wine(return_X_y=True)
-    return tasks.classification(mlp.MLP((32,)), (x - x.mean(axis=0)) / x.std(axis=0), y)
+    return tasks.classification(tasks.mlp((32,)), (x - x.mean(axis=0)) / x.std(axis=0), y)
 
 
 def digits() -> Task:
     """The 8 x 8 digits, pixels from 0 to 1, a 64-32-10 network."""
     x, y = _digits(1000)
-    return tasks.classification(mlp.MLP((32,)), x, y)
+    return tasks.classification(tasks.mlp((32,)), x, y)
 
 
 class _Convolutional(linen.Module):
@@ -135,7 +135,7 @@ def diabetes() -> Task:
 
     x, y = load_diabetes(return_X_y=True)
     x, y = ((values - values.mean(axis=0)) / values.std(axis=0) for values in (x, y))
-    return tasks.regression(mlp.MLP((32,)), x, y)
+    return tasks.regression(tasks.mlp((32,)), x, y)
 
 
 def ill_conditioned() -> Task:

@@ -62,7 +62,9 @@ class Plain(linen.Module):
         return linen.Dense(self.widths[-1])(x)
 
 
-@pytest.mark.parametrize(("features", "widths"), [(2, (50, 3)), (6, (16, 4)), (3, (8, 8, 5)), (4, (7, 40))])
+@pytest.mark.parametrize(
+    ("features", "widths"), [(2, (50, 3)), (6, (16, 4)), (3, (8, 8, 5)), (4, (7, 40)), (5, (3, 2))]
+)
 def test_fast_net_has_the_gradients_of_the_plain_one(features: int, widths: tuple[int, ...]) -> None:
     x = np.random.default_rng(1).normal(size=(33, features)).astype(np.float32)
     labels = jnp.asarray(np.arange(33) % widths[-1])
@@ -227,6 +229,20 @@ def test_model_of_nothing_is_refused() -> None:
 
 
 BAD_X = np.where(np.arange(240).reshape(40, 6) == 7, np.nan, X)
+
+
+@pytest.mark.parametrize(
+    ("widths", "error", "message"),
+    [
+        (50, TypeError, "widths must be a list of integers, got 50"),
+        ("50", TypeError, "widths must be a list of integers, got '50'"),
+        ([50, 0], ValueError, "each of widths must be an integer of at least 1, got 0"),
+        ([5.0], TypeError, "each of widths must be an integer of at least 1, got 5.0"),
+    ],
+)
+def test_bad_widths_are_refused(widths: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        tasks.mlp(widths)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def find(
     the figure where OUT is given. Features are standardised; a fifth of the rows is left out, as in `jaxlr sweep`.
     """
     set_up(cache)
-    from jaxlr import _checks, curvature, find_lr, mlp, optimizers, tasks
+    from jaxlr import _checks, curvature, find_lr, optimizers, tasks
     from jaxlr import data as sources
 
     for option, count in (("--steps", steps), ("--replicas", replicas), ("--batch-size", batch_size)):
@@ -52,7 +52,7 @@ def find(
     if out is not None and out.suffix != ".nc":
         raise ValueError(f"--out must be a file *.nc, got {out}")
     loaded = sources.load(data)
-    task = getattr(tasks, loaded.kind)(mlp.MLP(widths), *loaded[:4])
+    task = getattr(tasks, loaded.kind)(tasks.mlp(widths), *loaded[:4])
     files = [] if out is None else [out, out.with_suffix(".png")]
     if out is not None:
         writable(out.parent, [file.name for file in files], force)

@@ -54,7 +54,7 @@ def sweep(
     """
     began = time.perf_counter()
     set_up(cache)
-    from jaxlr import _checks, experiment, mlp, optimizers, tasks
+    from jaxlr import _checks, experiment, optimizers, tasks
     from jaxlr import data as sources
     from jaxlr import sweep as run_sweep
 
@@ -67,7 +67,7 @@ def sweep(
     if out.suffix != ".nc":
         raise ValueError(f"--out must be a file *.nc, got {out}")
     loaded = sources.load(data)
-    task = getattr(tasks, loaded.kind)(mlp.MLP(widths), *loaded[:4])
+    task = getattr(tasks, loaded.kind)(tasks.mlp(widths), *loaded[:4])
     run = experiment(task, optimizers.get, epochs=epochs, batch_size=batch_size)
     files = [out, figure] if len(rates) > 1 else [out]
     writable(out.parent, [file.name for file in files], force)
