@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -53,18 +54,21 @@ def study(
     writable(out, studies.files(names), force)
     imported = time.perf_counter()
     bar = Bar(quiet)
-    writing: list[Future[list[Path]]] = []
-    # Drawing takes longer than training: a study's figures are drawn while the next one trains.
-    with another_process("jaxlr.studies", "jaxlr.plots", "xarray") as writer:
+    *before, last = names
+    drawn: list[Future[list[Path]]] = []
+    # Drawing takes longer than training: a study's figures are drawn while the next one trains, the last one's here.
+    with another_process("jaxlr.studies", "jaxlr.plots", "xarray") if before else nullcontext() as elsewhere:
 
         def write(name: str, ds: xr.Dataset) -> None:
-            writing.append(writer.submit(studies.write_study, name, ds, out))
+            if elsewhere and name != last:
+                drawn.append(elsewhere.submit(studies.write_study, name, ds, out))
 
         results = studies.run(names, seeds=seeds, epochs=epochs, report=bar, finished=write)
         bar.close()
         trained = time.perf_counter()
-        paths = [path for one in writing for path in one.result()]
-    for path in [*paths, studies.write_summary(results, out)]:
+        here = [*studies.write_study(last, results[last], out), studies.write_summary(results, out)]
+        paths = [path for one in drawn for path in one.result()]
+    for path in [*paths, *here]:
         print(path)
     if not quiet:
         compiling, running = (
