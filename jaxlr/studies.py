@@ -50,7 +50,7 @@ class Study(NamedTuple):
 
     Attributes:
         title: what it shows.
-        train: `(seeds, epochs, report) -> Dataset`.
+        train: `(seeds, epochs, report, plain) -> Dataset`; `plain` holds the curves of `_NEUTRAL`, or is None.
         trainings: settings that it trains, each with every seed.
         draw: Dataset -> its figures by file name.
         figures: the file names, known before anything is trained.
@@ -58,7 +58,7 @@ class Study(NamedTuple):
     """
 
     title: str
-    train: Callable[[int, int, Report | bool], xr.Dataset]
+    train: Callable[[int, int, Report | bool, xr.Dataset | None], xr.Dataset]
     trainings: int
     draw: Callable[[xr.Dataset], dict[str, Figure]]
     figures: tuple[str, ...]
@@ -109,16 +109,33 @@ def _compile_adaptive(seeds: int, epochs: int) -> Cost:
     return compile_ahead(_adaptive(epochs), grid(name=list(ADAPTIVE)), seeds=seeds, **_layout_of_one(seeds))
 
 
-def _train_sgd(over: str, values: tuple[Any, ...]) -> Callable[[int, int, Report | bool], xr.Dataset]:
-    def train(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
-        space = grid(**{**_NEUTRAL, over: list(values)})
+def _train_sgd(over: str, values: tuple[float, ...]) -> Callable[..., xr.Dataset]:
+    def train(seeds: int, epochs: int, report: Report | bool, plain: xr.Dataset | None = None) -> xr.Dataset:
+        known = plain is not None and _NEUTRAL[over] in values
+        new = [value for value in values if not known or value != _NEUTRAL[over]]
+        space = grid(**{**_NEUTRAL, over: new})
         ds = sweep(_sgd(epochs), space, seeds=seeds, progress=report, **_layout(seeds))
-        return ds.drop_vars([name for name in _NEUTRAL if name not in (over, "learning_rate", "momentum")])
+        ds = ds.drop_vars([name for name in _NEUTRAL if name not in (over, "learning_rate", "momentum")])
+        return _with_plain(ds, over, plain).sel({over: list(values)}) if plain is not None and known else ds
 
     return train
 
 
-def _train_optimizers(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
+def _with_plain(ds: xr.Dataset, over: str, plain: xr.Dataset) -> xr.Dataset:
+    """The curves together with those of the neutral setting, which the study of the learning rates has trained."""
+    import xarray as xr
+
+    row = plain.drop_vars(over, errors="ignore").expand_dims({over: [_NEUTRAL[over]]})
+    return xr.concat([ds, row[list(ds.data_vars)]], dim=over, join="exact", combine_attrs="override")
+
+
+def _plain(results: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
+    """The curves of the neutral setting, where they have been trained."""
+    trained = results.get("learning-rate")
+    return None if trained is None else trained.sel(learning_rate=_NEUTRAL["learning_rate"])
+
+
+def _train_optimizers(seeds: int, epochs: int, report: Report | bool, plain: xr.Dataset | None = None) -> xr.Dataset:
     import xarray as xr
 
     total = seeds * epochs * (1 + len(ADAPTIVE))
@@ -126,8 +143,11 @@ def _train_optimizers(seeds: int, epochs: int, report: Report | bool) -> xr.Data
     def after(done: int) -> Report | bool:
         return report if isinstance(report, bool) else lambda epochs, _: report(done + epochs, total)
 
-    sgd = _train_sgd("learning_rate", (0.01,))(seeds, epochs, after(0))
-    sgd = sgd.drop_vars("momentum").squeeze("learning_rate", drop=True).expand_dims(name=["sgd"])
+    if plain is None:
+        plain = _train_sgd("learning_rate", (0.01,))(seeds, epochs, after(0)).squeeze("learning_rate")
+    else:
+        plain = plain.assign_attrs(dict.fromkeys(COSTS, 0))
+    sgd = plain.drop_vars(["learning_rate", "momentum"]).expand_dims(name=["sgd"])
     space = grid(name=list(ADAPTIVE))
     others = sweep(_adaptive(epochs), space, seeds=seeds, progress=after(seeds * epochs), **_layout_of_one(seeds))
     both = xr.concat([sgd, others], dim="name", join="exact", combine_attrs="drop_conflicts")
@@ -167,7 +187,7 @@ def _draw_plateau(ds: xr.Dataset) -> dict[str, Figure]:
     }
 
 
-def _points(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
+def _points(seeds: int, epochs: int, report: Report | bool, plain: xr.Dataset | None) -> xr.Dataset:
     import xarray as xr
 
     x, y = tasks.blobs_data()
@@ -229,7 +249,7 @@ _HORIZON = {
 """Steps over which each policy is drawn."""
 
 
-def _tabulated(seeds: int, epochs: int, report: Report | bool) -> xr.Dataset:
+def _tabulated(seeds: int, epochs: int, report: Report | bool, plain: xr.Dataset | None) -> xr.Dataset:
     """The policies over their steps, and three gradient descents."""
     import xarray as xr
 
@@ -348,7 +368,8 @@ def run(
     _checks.count("seeds", seeds)
     _checks.count("epochs", epochs)
     total = sum(STUDIES[name].trainings for name in names) * seeds * epochs
-    done, results = 0, {}
+    done = 0
+    results: dict[str, xr.Dataset] = {}
     traced: dict[Compile, Future[Cost]] | None = None
     with ThreadPoolExecutor(1) as tracer:
         for name in names:
@@ -359,7 +380,7 @@ def run(
                 every = dict.fromkeys(compile_ for one in names for compile_ in STUDIES[one].ahead)
                 traced = {compile_: tracer.submit(compile_, seeds, epochs) for compile_ in every}
             costs = [traced.pop(compile_).result() for compile_ in study.ahead if traced and compile_ in traced]
-            results[name] = study.train(seeds, epochs, tell)
+            results[name] = study.train(seeds, epochs, tell, _plain(results))
             for cost in ("compilations", "trace_seconds") if costs else ():
                 results[name].attrs[cost] += sum(getattr(one, cost) for one in costs)
             if "status" in results[name] and (results[name]["status"] == "unfinished").any():

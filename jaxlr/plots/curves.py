@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -103,6 +103,7 @@ def panels(
         for metric, color in zip(metrics, COLORS, strict=False):
             (_seeds if log else _band)(ax, found.curves[metric].isel(setting=i), color, describe(metric))
         ax.set_title(f"{found.over} = {value}", fontsize=9, y=height)
+        _whole_steps(ax, 5)
         if log:
             ax.set_yscale("log")
     for ax in axes.flat[len(found.names) :]:
@@ -187,10 +188,11 @@ def overlay(
     return figure
 
 
-def _whole_steps(ax: Axes) -> None:
+def _whole_steps(ax: Axes, most: int | Literal["auto"] = "auto") -> None:
+    """Ticks at whole epochs or steps: at most `most`, or as many as fit."""
     from matplotlib.ticker import MaxNLocator
 
-    ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
+    ax.xaxis.set_major_locator(MaxNLocator(most, integer=True, steps=[1, 2, 5, 10]))
 
 
 def _title(title: str, found: settings.Curves, log: bool) -> str:
