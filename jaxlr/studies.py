@@ -292,6 +292,14 @@ STUDIES: dict[str, Study] = {
         _draw_policies,
         (*(f"{figure}.png" for figure in _HORIZON), "gradient_descent.png"),
     ),
+    "plateau": Study(
+        "The rate reduced on plateaus of the test loss",
+        _train_sgd("patience", PATIENCES),
+        len(PATIENCES),
+        _draw_plateau,
+        ("plateau_rate.png", "plateau_loss.png", "plateau_accuracy.png"),
+        (_compile_sgd,),
+    ),
     "learning-rate": Study(
         "Learning rates 1 to 1e-7",
         _train_sgd("learning_rate", RATES),
@@ -316,14 +324,6 @@ STUDIES: dict[str, Study] = {
         ("decay_rates.png", "decay.png"),
         (_compile_sgd,),
     ),
-    "plateau": Study(
-        "The rate reduced on plateaus of the test loss",
-        _train_sgd("patience", PATIENCES),
-        len(PATIENCES),
-        _draw_plateau,
-        ("plateau_rate.png", "plateau_loss.png", "plateau_accuracy.png"),
-        (_compile_sgd,),
-    ),
     "optimizers": Study(
         "SGD and three adaptive methods",
         _train_optimizers,
@@ -333,7 +333,8 @@ STUDIES: dict[str, Study] = {
         (_compile_sgd, _compile_adaptive),
     ),
 }
-"""The studies by name; first those that train no network, so that their figures are drawn while the others compile."""
+"""The studies by name. First those that train no network, whose figures are drawn while the others compile; then the
+one whose figures take longest to draw."""
 
 
 def run(

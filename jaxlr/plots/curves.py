@@ -109,6 +109,8 @@ def panels(
     for ax in axes.flat[len(found.names) :]:
         ax.set_visible(False)
     _share_heights(list(axes.flat[: len(found.names)]))
+    for ax in axes[:, 1:].flat:
+        ax.tick_params(labelleft=False)
     for ax in axes.flat[len(found.names) - min(columns, len(found.names)) : len(found.names)]:
         ax.set_xlabel(found.along, fontsize=9)
         ax.tick_params(labelbottom=True)
