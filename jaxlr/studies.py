@@ -102,7 +102,8 @@ _NEUTRAL: dict[str, Any] = {"learning_rate": 0.01, "momentum": 0.0, "decay": 0.0
 
 
 def _compile_sgd(seeds: int, epochs: int) -> Cost:
-    return compile_ahead(_sgd(epochs), grid(**_NEUTRAL), seeds=seeds, **_layout(seeds))
+    space = grid(**{**_NEUTRAL, "learning_rate": list(RATES)})
+    return compile_ahead(_sgd(epochs), space, seeds=seeds, **_layout(seeds))
 
 
 def _compile_adaptive(seeds: int, epochs: int) -> Cost:

@@ -29,6 +29,13 @@ def test_one_program_for_sgd_and_one_for_each_adaptive_optimizer(counted) -> Non
     assert sum(results[name].attrs["compilations"] for name in TRAINED) == names.count("advance")
 
 
+def test_one_seed_needs_one_program_too() -> None:
+    studies._sgd.cache_clear()
+    with compiled_programs() as names:
+        studies.run(["momentum", "decay"], seeds=1, epochs=2)
+    assert names.count("advance") == 1
+
+
 def test_counting_sees_a_compilation() -> None:
     import jax
 
