@@ -67,11 +67,7 @@ def test_whole_run_is_keras_or_parts_by_rounding(config: str) -> None:
 @pytest.mark.parametrize("config", ["lr=0.001", "lr=1e-07", "opt=adagrad", "opt=rmsprop"])
 def test_accuracies_are_keras(config: str) -> None:
     for metric in ("accuracy", "val_accuracy"):
-        apart = np.abs(ours(config, metric) - theirs(config, metric)) > 1e-6
-        # Rounding alone counts a point on the border of two classes: there our own float64 has to be on our side.
-        exact = ours(config, metric, x64=True)
-        np.testing.assert_allclose(ours(config, metric)[apart], exact[apart], atol=1e-6)
-        assert apart.sum() <= 1, f"{apart.sum()} of {apart.size} epochs differ"
+        np.testing.assert_allclose(ours(config, metric), theirs(config, metric), atol=1e-6)
 
 
 @pytest.mark.parametrize("config", [config for config in CONFIGS if config.startswith("patience")])
@@ -101,7 +97,7 @@ def test_replay_can_fail() -> None:
     moved = {**RUNS, "init_W1": RUNS["init_W1"] + 1e-3}
     metrics = keras.replay(moved, ["opt=adagrad"])
     assert np.abs(metrics["loss"][0, :, 0] - theirs("opt=adagrad", "loss")[:, 0]).max() > 1e-4
-    assert (np.abs(metrics["accuracy"][0] - theirs("opt=adagrad", "accuracy")) > 1e-6).sum() > 1
+    assert (np.abs(metrics["accuracy"][0] - theirs("opt=adagrad", "accuracy")) > 1e-6).any()
 
 
 STATISTICS = json.loads((keras.DATA / "keras231_stats.json").read_text())
