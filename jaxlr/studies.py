@@ -112,12 +112,12 @@ def _compile_adaptive(seeds: int, epochs: int) -> Cost:
 
 def _train_sgd(over: str, values: tuple[float, ...]) -> Callable[..., xr.Dataset]:
     def train(seeds: int, epochs: int, report: Report | bool, plain: xr.Dataset | None = None) -> xr.Dataset:
-        known = plain is not None and _NEUTRAL[over] in values
-        new = [value for value in values if not known or value != _NEUTRAL[over]]
+        shared = plain if _NEUTRAL[over] in values else None
+        new = [value for value in values if shared is None or value != _NEUTRAL[over]]
         space = grid(**{**_NEUTRAL, over: new})
         ds = sweep(_sgd(epochs), space, seeds=seeds, progress=report, **_layout(seeds))
         ds = ds.drop_vars([name for name in _NEUTRAL if name not in (over, "learning_rate", "momentum")])
-        return _with_plain(ds, over, plain).sel({over: list(values)}) if plain is not None and known else ds
+        return ds if shared is None else _with_plain(ds, over, shared).sel({over: list(values)})
 
     return train
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import typer
 
-from jaxlr.cli import app
+from jaxlr.cli.app import collect_seldom
 
 __all__ = ["Bar", "Cache", "Profile", "another_process", "print_profile", "set_up", "writable"]
 
@@ -60,8 +60,8 @@ def set_up(cache: bool) -> None:
 def another_process(*modules: str) -> ProcessPoolExecutor:
     """A process for what would keep the training waiting, such as drawing; it imports `modules` at once.
 
-    A thread would not do: the training's host code waits for Python's lock each time (13.8 s for all studies, against
-    the 10 s of drawing only after the training).
+    A thread would not do: the training's host code waits for Python's lock each time (13.8 to 17.3 s for all
+    studies, against the 10 s of drawing only after the training).
     """
     pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
     # Inherited by the process: an interrupt is for the command, which then waits for what was begun.
@@ -76,7 +76,7 @@ def another_process(*modules: str) -> ProcessPoolExecutor:
 def _get_ready(modules: tuple[str, ...]) -> None:
     import jax
 
-    app.collect_seldom()
+    collect_seldom()
     jax.config.update("jax_platforms", "cpu")  # the accelerators are the training's
     for module in modules:
         importlib.import_module(module)
