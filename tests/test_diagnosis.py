@@ -106,6 +106,43 @@ def test_block_means_keep_the_mean_and_the_order() -> None:
     assert (np.diff(blocks(np.arange(77.0))) > 0).all()
 
 
+@pytest.mark.parametrize("points", [51, 99, 100, 203, 1234])
+def test_block_means_keep_what_follows_a_peak(points: int) -> None:
+    """A rate too high by far sends the loss to 1e19 and back: sums over all points would lose the rest."""
+    values = np.random.default_rng(points).gamma(4, 0.2, points)
+    values[:3] = 1e19, 1e12, 1e6
+    shared = np.repeat(values, BLOCKS).reshape(BLOCKS, points)
+    np.testing.assert_allclose(blocks(values), shared.mean(axis=1), rtol=1e-13)
+
+
+def test_a_loss_back_from_a_peak_is_read_where_it_ends() -> None:
+    after = 0.7 + 0.01 * np.sin(np.arange(194))
+    values = np.r_[np.geomspace(1e19, 1, 9), after]
+    assert statistics(values).end == pytest.approx(0.7, abs=0.01)
+    assert diagnose(values).verdict == "initial-rise"
+
+
+LOSSES = st.floats(0, width=32, allow_infinity=False)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(st.lists(st.floats(width=32), min_size=2, max_size=130) | st.lists(LOSSES, min_size=20, max_size=130))
+def test_whatever_a_float32_loss_can_be_is_judged(values: list[float]) -> None:
+    """Zeros, the smallest and the largest numbers, and what is none: no warning, no error."""
+    found = diagnose(values)
+    assert found.verdict in VERDICTS
+    assert 0 <= found.confidence <= 1
+    assert diagnose(values, val_losses=values).verdict in VERDICTS
+
+
+def test_a_loss_may_end_at_zero() -> None:
+    """Learnt by heart: in float32 the cross-entropy is exactly zero then, which is its natural zero."""
+    values = shape("slide", 100) - 0.05
+    found = diagnose(np.where(np.arange(100) < 60, values, 0.0))
+    assert "natural zero" not in found.evidence
+    assert "to 0;" in found.evidence
+
+
 @pytest.mark.parametrize("values", [[2.3, 2.0, 1.8, float("nan"), float("nan")], [1.0, float("inf")], [np.nan] * 9])
 def test_a_curve_that_ends_in_nan_diverged(values: list[float]) -> None:
     found = diagnose(values)

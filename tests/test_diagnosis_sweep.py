@@ -8,6 +8,8 @@ import numpy as np
 import optax
 import pytest
 import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jaxlr import (
     diagnose,
@@ -176,6 +178,34 @@ def test_a_function_of_ones_own_with_negative_losses() -> None:
 
     found = diagnose(sweep(train, grid(lr=[0.001, 0.01, 0.1]), devices=1))
     assert found["verdict"].values[0] in ("slow", "no-progress")
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.data())
+def test_whatever_float32_losses_can_be_is_judged(data: st.DataObject) -> None:
+    """Neighbours at zero, at the largest numbers, never finite: no warning, no error."""
+    points = data.draw(st.integers(9, 150))
+    positive = st.floats(0, width=32, allow_infinity=False)
+    kinds = (positive, st.floats(-30, 30).map(np.exp2), st.floats(-37, 38).map(lambda power: 10**power), st.just(0.0))
+    some = st.one_of(*(st.lists(kind, min_size=points, max_size=points) for kind in kinds))
+    curves = [np.array(data.draw(some)) for _ in range(3)]
+    curves[data.draw(st.integers(0, 2))][data.draw(st.integers(0, points - 1)) :] = data.draw(st.floats(width=32))
+    ds = made(grid(lr=[0.01, 0.1, 1.0]), curves)
+    for initial in (None, data.draw(positive)):
+        known = ds if initial is None else ds.assign(initial_loss=xr.full_like(ds["status"], initial, float))
+        found = diagnose(known)
+        assert set(found["verdict"].values) <= set(VERDICTS)
+        assert ((found["confidence"] >= 0) & (found["confidence"] <= 1)).all()
+
+
+def test_a_neighbour_from_1e19_does_not_hide_the_others() -> None:
+    """Losses without a natural zero are shifted by the scale of the sweep, not by that of its worst setting."""
+    curves = [descent(rate) - 1 for rate in RATES[:4]]
+    alone = diagnose(made(grid(lr=RATES[:4]), curves))
+    wild = np.r_[1e19, np.full(len(T) - 1, 1e18)]
+    beside = diagnose(made(grid(lr=[*RATES[:4], 1e6]), [*curves, wild]))
+    assert alone["verdict"].values[2] == "slow"
+    assert beside["verdict"].values[:4].tolist() == alone["verdict"].values.tolist()
 
 
 def test_short_trainings_cannot_tell() -> None:

@@ -27,7 +27,7 @@ import numpy as np
 
 from jaxlr import loss_curves
 from jaxlr.diagnosis import calibration, settings, validation, verdicts
-from jaxlr.diagnosis.curve import FEWEST, Cleaned, blocks, cleaned, statistics
+from jaxlr.diagnosis.curve import FEWEST, Cleaned, blocks, cleaned, has_natural_zero, statistics
 from jaxlr.diagnosis.evidence import evidence
 from jaxlr.diagnosis.judgement import Diagnosis, concluded, fact, with_overfitting
 from jaxlr.diagnosis.verdicts import VERDICTS
@@ -111,17 +111,17 @@ def _judged(curve: Cleaned, val: np.ndarray | None) -> Diagnosis:
     known = fact(curve)
     if known is not None:
         return known
-    positive = bool((curve.losses > 0).all())
-    losses = curve.losses if positive else _shifted(curve.losses)
+    natural = has_natural_zero(curve.losses)
+    losses = curve.losses if natural else _shifted(curve.losses)
     found = statistics(losses, curve.lr)
     chances = verdicts.probabilities(found._asdict(), calibration.ALONE)
     seen = None
-    if val is not None and len(val) >= FEWEST and np.isfinite(val).all() and (val > 0).all():
+    if val is not None and len(val) >= FEWEST and has_natural_zero(val):
         seen = validation.statistics(losses, val)
         chances = with_overfitting(chances, seen)
-    if not positive:
+    if not natural:
         chances = {name: min(chance, _UNCALIBRATED) for name, chance in chances.items()}
-    note = "" if positive else "losses without a natural zero were judged by their drop; "
+    note = "" if natural else "losses without a natural zero were judged by their drop; "
     return concluded(chances, note, lambda verdict: evidence(verdict, found, seen))
 
 

@@ -77,10 +77,17 @@ def blocks(values: np.ndarray) -> np.ndarray:
     """Means of at most `BLOCKS` blocks of equal length."""
     if len(values) <= BLOCKS:
         return values
-    edges = np.linspace(0, len(values), BLOCKS + 1)
-    # Blocks may share a point: whole shares of it keep a curve of 51 points evenly spaced too.
-    total = np.concatenate([[0.0], np.cumsum(values - values[0])])
-    return np.diff(np.interp(edges, np.arange(len(values) + 1), total)) / np.diff(edges) + values[0]
+    # Blocks may share a point: counted in fiftieths of a point, a curve of 51 points is evenly spaced too. Each block
+    # is summed by itself: differences of running sums would lose all that follows a peak 1e16 times as high.
+    edges = np.arange(BLOCKS + 1) * len(values)
+    cuts = np.union1d(np.arange(len(values)) * BLOCKS, edges)
+    pieces = values[cuts[:-1] // BLOCKS] * np.diff(cuts)
+    return np.add.reduceat(pieces, np.searchsorted(cuts, edges[:-1])) / len(values)
+
+
+def has_natural_zero(losses: np.ndarray) -> bool:
+    """Whether they start above zero and do not go below it, so that their ratios mean something."""
+    return bool(losses[0] > 0 and losses.min() >= 0)
 
 
 class Statistics(NamedTuple):
@@ -125,7 +132,7 @@ class Statistics(NamedTuple):
 
 
 def statistics(losses: np.ndarray, lr: np.ndarray | None = None) -> Statistics:
-    """The statistics of a cleaned curve of positive losses.
+    """The statistics of a cleaned curve of losses that has a natural zero.
 
     The time is the accumulated rate where the rates are known: three times the rate then is three times the time.
     """
@@ -143,7 +150,7 @@ def statistics(losses: np.ndarray, lr: np.ndarray | None = None) -> Statistics:
     middle = _fall(time, y, 1 / 9, 1 / 3, late)
     tail = -_slope(u[u >= 0.75], y[u >= 0.75]) / 4
     half = y[u >= 0.5]
-    jitter = _jitter(half, _noise(losses))
+    jitter = _jitter(half, _noise(losses, _TINY * start))
     steps = np.diff(half)
     moved = steps - steps.mean()
     falling = -_slope(np.arange(len(half), dtype=float), half) * len(half) / jitter
@@ -153,7 +160,7 @@ def statistics(losses: np.ndarray, lr: np.ndarray | None = None) -> Statistics:
         start=start,
         end=end,
         drop=float(y[0] - y_end),
-        rise=float(np.log(means.max() / start)),
+        rise=float(np.log(means.max()) - np.log(start)),
         first=float(y[0] - np.interp(0.03, u, y)),
         early=float(y[0] - np.interp(0.1, u, y)),
         fall_early=_fall(time, y, 1 / 40, 1 / 9, middle),
@@ -189,10 +196,10 @@ def _jitter(y: np.ndarray, noise: float) -> float:
     return max(np.sqrt(max(size - noise**2, 0.0)), _CALM)
 
 
-def _noise(losses: np.ndarray) -> float:
-    """Relative deviation of a block's mean by the noise of the points in it, over the second half of the curve."""
+def _noise(losses: np.ndarray, least: float) -> float:
+    """Deviation of a block's mean by the noise of the points in it, relative to the mean over the second half."""
     half = losses[len(losses) // 2 :]
     each = len(losses) / BLOCKS
     if each < _NOISY:
         return 0.0
-    return float(np.sqrt(np.mean(np.diff(half) ** 2) / 2 / each) / half.mean())
+    return float(np.sqrt(np.mean(np.diff(half / max(half.mean(), least)) ** 2) / 2 / each))

@@ -12,16 +12,14 @@ from jaxlr.diagnosis.curve import Statistics
 def evidence(verdict: str, found: Statistics, validation: Mapping[str, float] | None = None) -> str:
     """What was seen, the numbers that bear on the verdict first."""
     level = f"the loss went from {found.start:.3g} to {found.end:.3g}"
-    late = _share(found.fall_late * np.log(3))
-    falling = f"over the last two thirds it {_changed(late)} for every tripling of the training"
+    falling = f"over the last two thirds it {_changed(found.fall_late * np.log(3))} for every tripling of the training"
     jitter = f"it jumps by {_percent(10**found.jitter)} from block to block in the second half"
     match verdict:
         case "diverged":
             return f"{level}, {np.exp(-found.drop):.3g} times the start"
         case "initial-rise":
             rise = f", after a peak of {np.exp(found.rise):.3g} times the start" if found.rise > 0.02 else ""
-            first = _share(found.first)
-            return f"{level}{rise}; it changed by {-first:+.0%} within the first 3 % of the training; {falling}"
+            return f"{level}{rise}; it {_changed(found.first)} within the first 3 % of the training; {falling}"
         case "late-rate-too-high":
             return f"{level}, nine tenths of it by {found.t90:.0%} of the training; {falling}, and {jitter}"
         case "slow":
@@ -38,12 +36,11 @@ def evidence(verdict: str, found: Statistics, validation: Mapping[str, float] | 
     return f"{level}; {falling}, and {jitter}"
 
 
-def _share(log_fall: float) -> float:
-    """The share that a fall of the logarithm takes away."""
-    return float(-np.expm1(-log_fall))
-
-
-def _changed(share: float) -> str:
+def _changed(log_fall: float) -> str:
+    """A fall of the logarithm as the share that it takes away; a rise with many digits as a multiple."""
+    if log_fall < -np.log(10):
+        return f"rose {np.exp(min(-log_fall, 700)):.3g}-fold"
+    share = float(-np.expm1(-log_fall))
     return f"{'fell' if share >= 0 else 'rose'} by {_percent(abs(share))}"
 
 

@@ -14,6 +14,9 @@ REACH = 12.0
 _LEARNT = 0.05
 """Losses below this share of the initial one are compared on the scale of that share."""
 
+_NOTHING = 1e-12
+"""Losses below this share of the initial one are zero."""
+
 
 def beside(own: Sequence[Statistics | None], rates: np.ndarray, initial: float) -> list[dict[str, float]]:
     """For each of some trainings that differ in the rate alone, what its neighbours add to its statistics.
@@ -41,7 +44,7 @@ def beside(own: Sequence[Statistics | None], rates: np.ndarray, initial: float) 
             known = best >= 0 and bool(there[best])
             row[f"has_{side}"] = float(there.any())
             row[f"gain_{side}"] = _gain(end, ends[best], initial) if known else -1.0 * there.any()
-            row[f"ratio_{side}"] = _ratio(end, ends[best]) if known else -3.0 * there.any()
+            row[f"ratio_{side}"] = _ratio(end, ends[best], initial) if known else -3.0 * there.any()
             if side == "lower":
                 other = own[best] if known else None
                 row["calmer_lower"] = 0.0 if s is None or other is None else s.jitter - other.jitter
@@ -59,7 +62,10 @@ def _gain(before: float, after: float, initial: float) -> float:
     return float(np.clip((before - after) / max(before, _LEARNT * initial), -1, 1))
 
 
-def _ratio(before: float, after: float) -> float:
+def _ratio(before: float, after: float, initial: float) -> float:
     if not np.isfinite(after):
         return -3.0
-    return 3.0 if not np.isfinite(before) else float(np.clip(np.log(before / max(after, 1e-12 * before)), -3, 3))
+    if not np.isfinite(before):
+        return 3.0
+    least = _NOTHING * initial
+    return float(np.clip(np.log(max(before, least)) - np.log(max(after, least)), -3, 3))

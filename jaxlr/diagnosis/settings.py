@@ -96,12 +96,11 @@ def _members(ds: xr.Dataset) -> _Members:
     assert losses is not None
     if losses.shape[2] < 2:
         raise ValueError(f"losses must have at least 2 epochs or steps, got {losses.shape[2]}")
-    finite = losses[np.isfinite(losses)]
-    if finite.size and finite.min() <= 0:
-        # One shift for all: neighbours are compared.
-        first = losses[:, :, 0]
-        span = float(np.nanmax(first) - finite.min()) or 1.0
-        losses = losses - finite.min() + span / 2
+    curves = [row[np.isfinite(row)] for row in losses.reshape(-1, losses.shape[2]) if np.isfinite(row).any()]
+    if not all(map(curve.has_natural_zero, curves)):
+        # One shift for all, as neighbours are compared; the median, as the highest rates begin anywhere.
+        lowest = min(row.min() for row in curves)
+        losses = losses - lowest + (float(np.median([row[0] for row in curves]) - lowest) or 1.0) / 2
     rates = flat("rate")
     known = rates is not None and rates.shape == losses.shape
     states = status.values.reshape(losses.shape[:2])
@@ -183,7 +182,7 @@ def _validated(members: _Members, row: int, seed: int) -> dict[str, float] | Non
         return None
     losses, val = members.losses[row, seed], members.val_losses[row, seed]
     losses, val = losses[np.isfinite(losses)], val[np.isfinite(val)]
-    if len(val) < curve.FEWEST or len(losses) < curve.FEWEST or min(val.min(), losses.min()) <= 0:
+    if min(len(val), len(losses)) < curve.FEWEST or not all(map(curve.has_natural_zero, (val, losses))):
         return None
     return validation.statistics(losses, val)
 
