@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import jaxlr
 from jaxlr import finder, plots, tasks
+from jaxlr.range_curves import Curves
 from jaxlr.tasks import Task
 from tests.counting import compiled_programs
 
@@ -127,6 +128,18 @@ def test_find_lr_twice_compiles_once_and_brackets_the_answer() -> None:
     same = jaxlr.find_lr(simple, optax.sgd, **SIZES, devices=1)
     assert same[:6] == found[:6]
     assert str(found).startswith(f"{found.recommendation:.2g}, sweep ")
+
+
+def test_the_lowest_loss_is_found_behind_a_peak() -> None:
+    """One batch of 1e19: means of the other windows must not feel it."""
+    rates = np.geomspace(1e-4, 1, 100)
+    losses = 0.5 + (np.log10(rates) + 1.5) ** 2
+    losses[20] = 1e19
+    losses[90:] = np.nan
+    curves = Curves.of(xr.Dataset({"loss": (("seed", "step"), losses[None]), "rate": ("step", rates)}))
+    around = [np.nanmean(losses[max(i - 5, 0) : i + 6]) for i in range(90)]
+    np.testing.assert_allclose(curves.losses[0, 26:90], around[26:], rtol=1e-12)
+    assert curves.lowest(0).rate == rates[np.argmin(around)]
 
 
 @pytest.mark.parametrize(("low", "high"), [(1e-13, 1e-6), (1e3, 1e8)])
