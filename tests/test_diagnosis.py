@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -139,8 +140,11 @@ def test_a_loss_may_end_at_zero() -> None:
     """Learnt by heart: in float32 the cross-entropy is exactly zero then, which is its natural zero."""
     values = shape("slide", 100) - 0.05
     found = diagnose(np.where(np.arange(100) < 60, values, 0.0))
-    assert "natural zero" not in found.evidence
+    assert (found.verdict, found.confidence) == ("healthy", 0.95)
     assert "to 0;" in found.evidence
+    assert diagnose(np.r_[1.0, np.zeros(60)]).verdict == "healthy"
+    overfitting = diagnose(np.r_[overfit()[0], np.zeros(10)], val_losses=overfit()[1])
+    assert overfitting.verdict == "overfitting"
 
 
 @pytest.mark.parametrize("values", [[2.3, 2.0, 1.8, float("nan"), float("nan")], [1.0, float("inf")], [np.nan] * 9])
@@ -201,6 +205,8 @@ def test_overfitting_is_told_by_the_validation_loss_alone() -> None:
     found = diagnose(train, val_losses=val)
     assert found.verdict == "overfitting"
     assert "lowest at 3" in found.evidence
+    assert re.search(r"rose by \d\d% until the end", found.evidence)
+    assert re.search(r"rose \d.\d+e\+12-fold", diagnose(train, val_losses=np.geomspace(1, 1e13, 80)).evidence)
     assert diagnose(train).verdict != "overfitting"
     assert diagnose(train, val_losses=1.1 * train).verdict != "overfitting"
     sparse = diagnose(train, val_losses=val[3::4])

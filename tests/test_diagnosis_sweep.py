@@ -198,6 +198,18 @@ def test_whatever_float32_losses_can_be_is_judged(data: st.DataObject) -> None:
         assert ((found["confidence"] >= 0) & (found["confidence"] <= 1)).all()
 
 
+def test_a_rate_that_learns_by_heart_does_not_change_the_scale() -> None:
+    """In float32 a cross-entropy can end at exactly zero; the other settings are judged as beside a tiny one."""
+    learnt = np.where(T < 30, descent(0.5), 0.0)
+    curves = [descent(rate) for rate in RATES[:4]]
+    zero = diagnose(made(grid(lr=[*RATES[:4], 0.5]), [*curves, learnt]))
+    tiny = diagnose(made(grid(lr=[*RATES[:4], 0.5]), [*curves, np.maximum(learnt, 1e-9)]))
+    assert zero["verdict"].values[:4].tolist() == tiny["verdict"].values[:4].tolist()
+    np.testing.assert_allclose(zero["confidence"][:4], tiny["confidence"][:4], atol=1e-6)
+    assert "slow" in zero["verdict"].values[:4]
+    assert zero["verdict"].values[4] == "healthy"
+
+
 def test_a_neighbour_from_1e19_does_not_hide_the_others() -> None:
     """Losses without a natural zero are shifted by the scale of the sweep, not by that of its worst setting."""
     curves = [descent(rate) - 1 for rate in RATES[:4]]

@@ -13,9 +13,10 @@
     cannot-tell         none of them has a probability of a half; an experiment is named that would tell
 
 How often they are right was measured on trainings whose rate was really changed (`scripts/diagnosis_report.py`, tables
-in `notebooks/figures/diagnosis_suite.md`): of 2,384 curves of six tasks that were not tuned on, 67 % got a confidence
-of 0.7 or more and 85 % of those were right; of 1,440 curves of four more tasks, judged once, 67 % and 94 %. Rare
-verdicts are the weak point: `late-rate-too-high` and `oscillating` were seldom recognised in these.
+in `notebooks/figures/diagnosis_suite.md`): of 2,384 curves of six tasks that were not tuned on, 69 % got a confidence
+of 0.7 or more and 85 % of those were right, 73 and 93 % with the neighbours in view; of 1,436 curves of four more
+tasks, judged last, 67 and 94 %, with the neighbours 83 and 94 %. Rare verdicts are the weak point:
+`late-rate-too-high` and `oscillating` were seldom recognised in these.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from jaxlr import loss_curves
-from jaxlr.diagnosis import calibration, settings, validation, verdicts
+from jaxlr.diagnosis import calibration, settings, validation
 from jaxlr.diagnosis.curve import FEWEST, Cleaned, blocks, cleaned, has_natural_zero, statistics
 from jaxlr.diagnosis.evidence import evidence
-from jaxlr.diagnosis.judgement import Diagnosis, concluded, fact, with_overfitting
+from jaxlr.diagnosis.judgement import Diagnosis, concluded, fact, judged, with_overfitting
 from jaxlr.diagnosis.verdicts import VERDICTS
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def _judged(curve: Cleaned, val: np.ndarray | None) -> Diagnosis:
     natural = has_natural_zero(curve.losses)
     losses = curve.losses if natural else _shifted(curve.losses)
     found = statistics(losses, curve.lr)
-    chances = verdicts.probabilities(found._asdict(), calibration.ALONE)
+    chances = judged(found, {}, calibration.ALONE)
     seen = None
     if val is not None and len(val) >= FEWEST and has_natural_zero(val):
         seen = validation.statistics(losses, val)

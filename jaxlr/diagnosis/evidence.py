@@ -30,8 +30,8 @@ def evidence(verdict: str, found: Statistics, validation: Mapping[str, float] | 
             return f"{level}, a change of {np.expm1(-found.drop):+.1%}"
         case "overfitting" if validation is not None:
             return (
-                f"the validation loss was lowest at {validation['best_at']:.0%} of the training and rose by "
-                f"{np.expm1(validation['val_rise']):.0%} until the end, while {level}"
+                f"the validation loss was lowest at {validation['best_at']:.0%} of the training and "
+                f"{_changed(-validation['val_rise'])} until the end, while {level}"
             )
     return f"{level}; {falling}, and {jitter}"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,9 @@ _SURE = 0.5
 
 _ABOVE = 1.1
 """A loss that ends above this many times its start diverged."""
+
+_LEARNT_BY_HEART = 0.95
+"""Confidence that a training whose loss ends at zero is healthy; the others touch zero and leave it again."""
 
 
 class Diagnosis(NamedTuple):
@@ -70,6 +73,13 @@ def _looks_like_accuracy(means: np.ndarray) -> bool:
 
 def _times(last: float, first: float) -> str:
     return f"{last / first:.3g} times" if first > 0 else "after"
+
+
+def judged(found: curve.Statistics, more: Mapping[str, float], table: calibration.Points) -> dict[str, float]:
+    """The verdicts' probabilities: a loss that ends at zero leaves nothing to gain, any other gets points."""
+    if found.end == 0:
+        return {"healthy": _LEARNT_BY_HEART, "oscillating": 1 - _LEARNT_BY_HEART}
+    return verdicts.probabilities({**found._asdict(), **more}, table)
 
 
 def with_overfitting(chances: dict[str, float], validation: dict[str, float]) -> dict[str, float]:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jaxlr.diagnosis import calibration, curve, neighbours, validation, verdicts
+from jaxlr.diagnosis import calibration, curve, neighbours, validation
 from jaxlr.diagnosis.evidence import evidence
-from jaxlr.diagnosis.judgement import Diagnosis, concluded, fact, with_overfitting
+from jaxlr.diagnosis.judgement import Diagnosis, concluded, fact, judged, with_overfitting
 from jaxlr.results import columns, present
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _family(members: _Members, rows: list[int], rates: np.ndarray, seed: int) ->
             continue
         alone = len(rows) == 1
         table = calibration.ALONE if alone else calibration.BESIDE
-        chances = verdicts.probabilities(found._asdict() | ({} if alone else more), table)
+        chances = judged(found, {} if alone else more, table)
         validated = _validated(members, row, seed)
         if validated is not None:
             chances = with_overfitting(chances, validated)
