@@ -87,9 +87,13 @@ def blobs_data() -> tuple[np.ndarray, np.ndarray]:
     >>> x.shape, y[:10].tolist()
     ((1000, 2), [2, 2, 2, 0, 1, 0, 1, 1, 2, 2])
     """
-    from sklearn.datasets import make_blobs
-
-    return make_blobs(n_samples=1000, centers=3, n_features=2, cluster_std=2, random_state=2)
+    # make_blobs's own draws, in its order: importing scikit-learn for them takes 1 s, a seventh of all studies.
+    rng = np.random.RandomState(2)
+    centers = rng.uniform(-10, 10, size=(3, 2))
+    label = np.repeat(np.arange(3), [334, 333, 333])
+    x = rng.normal(centers[label], 2)
+    order = rng.permutation(1000)
+    return x[order], label[order]
 
 
 def mlp(widths: Sequence[int]) -> MLP:
