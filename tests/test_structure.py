@@ -95,7 +95,10 @@ def test_the_guard_of_layers_can_fail() -> None:
     assert len(violations({"inject": {"plateau"}, "plateau": {"inject"}})) == 2
 
 
-@pytest.mark.parametrize("statement", ["import jaxlr", "import jaxlr.sweeps, jaxlr.tasks, jaxlr.schedules"])
+@pytest.mark.parametrize(
+    "statement",
+    ["import jaxlr", "import jaxlr.sweeps, jaxlr.tasks, jaxlr.schedules", "import jaxlr; jaxlr.tasks.blobs()"],
+)
 def test_import_loads_nothing_heavy(statement: str) -> None:
     heavy = ("matplotlib", "sklearn", "pandas", "xarray")
     code = f"{statement}\nimport sys\nprint([m for m in {heavy} if m in sys.modules])"

@@ -11,6 +11,7 @@ import numpy as np
 import optax
 import pytest
 from flax import linen, nnx
+from sklearn.datasets import make_blobs
 
 from jaxlr import mlp, models, tasks
 
@@ -26,6 +27,8 @@ def test_blobs_are_the_tutorials_to_the_bit() -> None:
     assert digest == "6d9b29375d9f5696042e9a5e952b9368bd2799bec8c7c8956d5df34cf1b3457f"
     digest = hashlib.sha256(np.ascontiguousarray(y, "<i8")).hexdigest()
     assert digest == "7b90aae85c8ae80ddc7d73a2ed1fbfde0486074618e9f3691c25b11a35a67aef"
+    for found, theirs in zip((x, y), make_blobs(1000, centers=3, cluster_std=2, random_state=2), strict=True):
+        np.testing.assert_array_equal(found, theirs)
 
 
 def test_blobs_task_holds_them(blobs: tasks.Task) -> None:
