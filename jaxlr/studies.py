@@ -3,26 +3,27 @@
 Each study declares what it trains and what it draws; `run` trains, `write` saves figures, curves and a summary that
 sets the results beside the tutorial's claims.
 
-All SGD studies share one experiment, and so one compiled program: decay 0 and a patience beyond the run are neutral.
-The adaptive optimizers' programs are traced and compiled beside it and while it trains.
+All settings of SGD, each of them once, are one sweep that the studies share: decay 0 and a patience beyond the run are
+neutral. The adaptive optimizers are another one, traced and compiled beside it and while it trains.
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
-from jaxlr import _checks, optimizers, schedules, tasks
+from jaxlr import _checks, optimizers, policies, schedules, tasks
 from jaxlr.plateau import Plateau, reduce_on_plateau
 from jaxlr.programs import Cost
-from jaxlr.spaces import grid
+from jaxlr.spaces import Space, grid, zipped
 from jaxlr.sweeps import compile_ahead, sweep
 from jaxlr.training import Experiment, experiment
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["STUDIES", "Study", "run", "write", "write_study", "write_summary"]
 
 Report = Callable[[int, int], None]
-Compile = Callable[[int, int], Cost]
+Finished = Callable[[str, "xr.Dataset"], None]
 
 RATES = (1.0, 0.1, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7)
 MOMENTA = (0.0, 0.5, 0.9, 0.99)
@@ -50,19 +51,31 @@ class Study(NamedTuple):
 
     Attributes:
         title: what it shows.
-        train: `(seeds, epochs, report, plain) -> Dataset`; `plain` holds the curves of `_NEUTRAL`, or is None.
-        trainings: settings that it trains, each with every seed.
-        draw: Dataset -> its figures by file name.
+        draw: its curves -> its figures by file name.
         figures: the file names, known before anything is trained.
-        ahead: `(seeds, epochs) -> Cost` for each experiment that it sweeps: they have its programs compiled.
+        over: SGD's hyperparameter that it varies; None where no network is trained.
+        values: the values of that.
+        adaptive: whether it sets the adaptive optimizers beside SGD.
+        made: what makes its data where no network is trained.
     """
 
     title: str
-    train: Callable[[int, int, Report | bool, xr.Dataset | None], xr.Dataset]
-    trainings: int
     draw: Callable[[xr.Dataset], dict[str, Figure]]
     figures: tuple[str, ...]
-    ahead: tuple[Compile, ...] = ()
+    over: str | None = None
+    values: tuple[float, ...] = ()
+    adaptive: bool = False
+    made: Callable[[], xr.Dataset] | None = None
+
+    @property
+    def settings(self) -> list[dict[str, Any]]:
+        """SGD's settings that it compares."""
+        return [{**_NEUTRAL, str(self.over): value} for value in self.values]
+
+    @property
+    def sweeps(self) -> tuple[str, ...]:
+        """The sweeps that its curves come from."""
+        return (*(["sgd"] if self.values else []), *(["adaptive"] if self.adaptive else []))
 
 
 @functools.cache
@@ -83,77 +96,82 @@ def _sgd(epochs: int) -> Experiment:
     return experiment(_task(), optimizers.sgd, schedule=_time_decay, plateau=_plateau, epochs=epochs)
 
 
+def _one_of(number: jax.Array) -> tuple[optax.GradientTransformation, Callable[[jax.Array], jax.Array]]:
+    """The optimizer of that number in `ADAPTIVE`, chosen while it runs, and its rate: one program for all of them.
+
+    Each of them computes its step and one is taken. For a net of 303 weights that costs less than three programs.
+    """
+    every = [optimizers.get(name) for name in ADAPTIVE]
+
+    def init(params: optax.Params) -> tuple[Any, ...]:
+        return tuple(one.init(params) for one in every)
+
+    def update(grads: optax.Updates, states: Any, params: Any = None) -> tuple[optax.Updates, tuple[Any, ...]]:
+        steps, new = zip(*(one.update(grads, state) for one, state in zip(every, states, strict=True)), strict=True)
+        return jax.tree.map(lambda *step: jax.lax.select_n(number, *step), *steps), new
+
+    rates = jnp.stack([state.learning_rate for state in init(())])
+    return optax.GradientTransformation(init, update), lambda step: rates[number]
+
+
 @functools.cache
 def _adaptive(epochs: int) -> Experiment:
-    return experiment(_task(), optimizers.get, epochs=epochs)
-
-
-def _layout(seeds: int) -> dict[str, Any]:
-    """One block shape for all studies of SGD, so that they share their program: two settings on each device."""
-    return {"chunk": min(2 * seeds, 64), "devices": jax.local_devices()[:4]}
-
-
-def _layout_of_one(seeds: int) -> dict[str, Any]:
-    """One setting, on one device: all that an adaptive optimizer's program has to train."""
-    return {"chunk": min(seeds, 64), "devices": 1}
+    return experiment(_task(), _one_of, epochs=epochs)
 
 
 _NEUTRAL: dict[str, Any] = {"learning_rate": 0.01, "momentum": 0.0, "decay": 0.0, "patience": NEVER}
 
 
-def _compile_sgd(seeds: int, epochs: int) -> Cost:
-    space = grid(**{**_NEUTRAL, "learning_rate": list(RATES)})
-    return compile_ahead(_sgd(epochs), space, seeds=seeds, **_layout(seeds))
+class _Sweep(NamedTuple):
+    """What a sweep trains, and in blocks of which shape."""
+
+    run: Experiment
+    space: Space
+    layout: dict[str, Any]
 
 
-def _compile_adaptive(seeds: int, epochs: int) -> Cost:
-    return compile_ahead(_adaptive(epochs), grid(name=list(ADAPTIVE)), seeds=seeds, **_layout_of_one(seeds))
+def _sweeps(chosen: list[Study], seeds: int, epochs: int) -> dict[str, _Sweep]:
+    """What the studies train, every setting once."""
+    settings = _settings(chosen)
+    found = {}
+    if settings:
+        space = zipped(**{name: [setting[name] for setting in settings] for name in _NEUTRAL})
+        found["sgd"] = _Sweep(_sgd(epochs), space, _layout(seeds))
+    if any(study.adaptive for study in chosen):
+        layout = {"chunk": min(len(ADAPTIVE) * seeds, 64), "devices": 1}
+        found["adaptive"] = _Sweep(_adaptive(epochs), grid(number=list(range(len(ADAPTIVE)))), layout)
+    return found
 
 
-def _train_sgd(over: str, values: tuple[float, ...]) -> Callable[..., xr.Dataset]:
-    def train(seeds: int, epochs: int, report: Report | bool, plain: xr.Dataset | None = None) -> xr.Dataset:
-        shared = plain if _NEUTRAL[over] in values else None
-        new = [value for value in values if shared is None or value != _NEUTRAL[over]]
-        space = grid(**{**_NEUTRAL, over: new})
-        ds = sweep(_sgd(epochs), space, seeds=seeds, progress=report, **_layout(seeds))
-        ds = ds.drop_vars([name for name in _NEUTRAL if name not in (over, "learning_rate", "momentum")])
-        return ds if shared is None else _with_plain(ds, over, shared).sel({over: list(values)})
-
-    return train
+def _settings(chosen: list[Study]) -> list[dict[str, Any]]:
+    """SGD's settings that the studies compare, each once."""
+    settings: list[dict[str, Any]] = []
+    for study in chosen:
+        settings += [setting for setting in study.settings if setting not in settings]
+    return settings
 
 
-def _with_plain(ds: xr.Dataset, over: str, plain: xr.Dataset) -> xr.Dataset:
-    """The curves together with those of the neutral setting, which the study of the learning rates has trained."""
+def _layout(seeds: int) -> dict[str, Any]:
+    """One shape for whatever is chosen, since numbers depend on it: two blocks on two cores, one on an accelerator."""
+    devices = jax.local_devices()[:4]
+    if devices[0].platform == "cpu":
+        return {"chunk": min(5 * seeds, 64), "devices": devices}
+    return {"chunk": 20 * seeds, "devices": 1}
+
+
+def _curves(study: Study, chosen: list[Study], trained: Mapping[str, xr.Dataset]) -> xr.Dataset:
+    """A study's curves, out of those of the sweeps."""
     import xarray as xr
 
-    row = plain.drop_vars(over, errors="ignore").expand_dims({over: [_NEUTRAL[over]]})
-    return xr.concat([ds, row[list(ds.data_vars)]], dim=over, join="exact", combine_attrs="override")
-
-
-def _plain(results: Mapping[str, xr.Dataset]) -> xr.Dataset | None:
-    """The curves of the neutral setting, where they have been trained."""
-    trained = results.get("learning-rate")
-    return None if trained is None else trained.sel(learning_rate=_NEUTRAL["learning_rate"])
-
-
-def _train_optimizers(seeds: int, epochs: int, report: Report | bool, plain: xr.Dataset | None = None) -> xr.Dataset:
-    import xarray as xr
-
-    total = seeds * epochs * (1 + len(ADAPTIVE))
-
-    def after(done: int) -> Report | bool:
-        return report if isinstance(report, bool) else lambda epochs, _: report(done + epochs, total)
-
-    if plain is None:
-        plain = _train_sgd("learning_rate", (0.01,))(seeds, epochs, after(0)).squeeze("learning_rate")
-    else:
-        plain = plain.assign_attrs(dict.fromkeys(COSTS, 0))
-    sgd = plain.drop_vars(["learning_rate", "momentum"]).expand_dims(name=["sgd"])
-    space = grid(name=list(ADAPTIVE))
-    others = sweep(_adaptive(epochs), space, seeds=seeds, progress=after(seeds * epochs), **_layout_of_one(seeds))
+    settings, over = _settings(chosen), str(study.over)
+    ds = trained["sgd"].isel(setting=[settings.index(setting) for setting in study.settings])
+    fixed = {name: _NEUTRAL[name] for name in ("learning_rate", "momentum") if name != over}
+    ds = ds.drop_vars(_NEUTRAL).rename(setting=over).assign_coords({over: list(study.values), **fixed})
+    if not study.adaptive:
+        return ds
+    sgd = ds.isel({over: 0}, drop=True).drop_vars(fixed).expand_dims(name=["sgd"])
+    others = trained["adaptive"].rename(number="name").assign_coords(name=list(ADAPTIVE))
     both = xr.concat([sgd, others], dim="name", join="exact", combine_attrs="drop_conflicts")
-    for cost in COSTS:
-        both.attrs[cost] = round(sgd.attrs[cost] + others.attrs[cost], 3)
     return both.rename(name="optimizer")
 
 
@@ -188,7 +206,7 @@ def _draw_plateau(ds: xr.Dataset) -> dict[str, Figure]:
     }
 
 
-def _points(seeds: int, epochs: int, report: Report | bool, plain: xr.Dataset | None) -> xr.Dataset:
+def _points() -> xr.Dataset:
     import xarray as xr
 
     x, y = tasks.blobs_data()
@@ -203,135 +221,49 @@ def _draw_points(ds: xr.Dataset) -> dict[str, Figure]:
     return {"blobs.png": plots.scatter(ds["x"].values, ds["label"].values, title="1,000 points in three blobs")}
 
 
-DESCENT_RATES = (0.05, 0.3, 1.05)
-"""Too small, good and too large for the cost of position squared, which diverges from 1 on."""
-
-
-def _cost(position: Any) -> Any:
-    return position**2
-
-
-def _descend(key: jax.Array, learning_rate: jax.Array) -> dict[str, jax.Array]:
-    """Gradient descent from 1 on `_cost`."""
-    del key
-
-    def step(position: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
-        return position - learning_rate * jax.grad(_cost)(position), position
-
-    return {"position": jax.lax.scan(step, jnp.float32(1.0), None, length=12)[1]}
-
-
-def _policies() -> dict[str, dict[str, Any]]:
-    """Figure -> name -> schedule: TensorFlow's five decay policies."""
-    exponential = functools.partial(schedules.exponential_decay, 0.1, 100_000, 0.96)
-    inverse = functools.partial(schedules.inverse_time_decay, 0.1, 100, 0.5)
-    polynomial = functools.partial(schedules.polynomial_decay, 0.1, 10_000, 0.01)
-    return {
-        "exponential_decay": {"staircase": exponential(staircase=True), "smooth": exponential()},
-        "inverse_time_decay": {"staircase": inverse(staircase=True), "smooth": inverse()},
-        "natural_exp_decay": {
-            "natural_exp_decay, rate 0.5": schedules.natural_exp_decay(0.1, 10, 0.5),
-            "exponential_decay, rate 0.5": schedules.exponential_decay(0.1, 10, 0.5),
-        },
-        "piecewise_constant": {"1.0, 0.5, 0.1": schedules.piecewise_constant([100_000, 110_000], [1.0, 0.5, 0.1])},
-        "polynomial_decay": {f"power {p:g}": polynomial(power=p) for p in (1.0, 0.5, 2.0)},
-        "polynomial_decay_cycle": {f"power {p:g}": polynomial(power=p, cycle=True) for p in (1.0, 0.5, 2.0)},
-    }
-
-
-_HORIZON = {
-    "exponential_decay": 1_000_000,
-    "inverse_time_decay": 1_000,
-    "natural_exp_decay": 50,
-    "piecewise_constant": 150_000,
-    "polynomial_decay": 15_000,
-    "polynomial_decay_cycle": 45_000,
-}
-"""Steps over which each policy is drawn."""
-
-
-def _tabulated(seeds: int, epochs: int, report: Report | bool, plain: xr.Dataset | None) -> xr.Dataset:
-    """The policies over their steps, and three gradient descents."""
-    import xarray as xr
-
-    steps = {figure: np.linspace(0, last, 1001).round().astype(np.int32) for figure, last in _HORIZON.items()}
-
-    @jax.jit  # one program instead of one for each operation of each schedule
-    def rates() -> dict[str, jax.Array]:
-        return {
-            f"{figure}: {name}": schedule(jnp.asarray(steps[figure]))
-            for figure, policies in _policies().items()
-            for name, schedule in policies.items()
-        }
-
-    data = {name: ("point", np.asarray(values)) for name, values in rates().items()}
-    data |= {f"{figure}: step": ("point", values) for figure, values in steps.items()}
-    descents = sweep(_descend, grid(learning_rate=list(DESCENT_RATES)), devices=1)
-    data["position"] = descents["position"].isel(seed=0, drop=True)
-    return xr.Dataset(data, attrs={**descents.attrs, "run": "TensorFlow's decay policies; gradient descent on x^2"})
-
-
-def _draw_policies(ds: xr.Dataset) -> dict[str, Figure]:
-    from jaxlr import plots
-
-    figures = {}
-    for figure, policies in _policies().items():
-        curves = {name: ds[f"{figure}: {name}"].values for name in policies}
-        title = f"tf.train.{figure}" if "cycle" not in figure else "tf.train.polynomial_decay with cycle=True"
-        figures[f"{figure}.png"] = plots.lines(curves, x=ds[f"{figure}: step"].values, title=title)
-    title = "Gradient descent on x^2: a small, a good and a too large rate"
-    figures["gradient_descent.png"] = plots.descents(_cost, ds["position"], title=title)
-    return figures
-
-
 STUDIES: dict[str, Study] = {
-    "blobs": Study("The data", _points, 0, _draw_points, ("blobs.png",)),
+    "blobs": Study("The data", _draw_points, ("blobs.png",), made=_points),
     "schedules": Study(
         "TensorFlow's decay policies, and gradient descent in one dimension",
-        _tabulated,
-        0,
-        _draw_policies,
-        (*(f"{figure}.png" for figure in _HORIZON), "gradient_descent.png"),
+        policies.draw,
+        policies.FIGURES,
+        made=policies.tabulated,
     ),
     "plateau": Study(
         "The rate reduced on plateaus of the test loss",
-        _train_sgd("patience", PATIENCES),
-        len(PATIENCES),
         _draw_plateau,
         ("plateau_rate.png", "plateau_loss.png", "plateau_accuracy.png"),
-        (_compile_sgd,),
+        over="patience",
+        values=PATIENCES,
     ),
     "learning-rate": Study(
         "Learning rates 1 to 1e-7",
-        _train_sgd("learning_rate", RATES),
-        len(RATES),
         _draw_panels("learning_rate", "learning_rate", "Accuracy for eight learning rates"),
         ("learning_rate.png",),
-        (_compile_sgd,),
+        over="learning_rate",
+        values=RATES,
     ),
     "momentum": Study(
         "Momentum at rate 0.01",
-        _train_sgd("momentum", MOMENTA),
-        len(MOMENTA),
         _draw_panels("momentum", "momentum", "Accuracy with momentum, rate 0.01"),
         ("momentum.png",),
-        (_compile_sgd,),
+        over="momentum",
+        values=MOMENTA,
     ),
     "decay": Study(
         "Time-based decay of the rate 0.01",
-        _train_sgd("decay", (*DECAYS, 0.0)),
-        len(DECAYS) + 1,
         _draw_decay,
         ("decay_rates.png", "decay.png"),
-        (_compile_sgd,),
+        over="decay",
+        values=(*DECAYS, 0.0),
     ),
     "optimizers": Study(
         "SGD and three adaptive methods",
-        _train_optimizers,
-        1 + len(ADAPTIVE),
         _draw_panels("optimizers", "optimizer", "Accuracy with Keras's optimizers at their defaults"),
         ("optimizers.png",),
-        (_compile_sgd, _compile_adaptive),
+        over="learning_rate",
+        values=(0.01,),
+        adaptive=True,
     ),
 }
 """The studies by name. First those that train no network, whose figures are drawn while the others compile; then the
@@ -344,7 +276,7 @@ def run(
     seeds: int = 10,
     epochs: int = 200,
     report: Report | None = None,
-    finished: Callable[[str, xr.Dataset], None] | None = None,
+    finished: Finished | None = None,
 ) -> dict[str, xr.Dataset]:
     """Train studies.
 
@@ -356,7 +288,7 @@ def run(
         finished: told of each study's name and curves as soon as they are there.
 
     Returns:
-        Name -> the study's curves.
+        Name -> the study's curves. What a sweep took stands in the attributes of the first study that it served.
 
     Raises:
         ValueError: an unknown name, or no seeds or epochs.
@@ -364,34 +296,47 @@ def run(
     >>> sorted(run(["blobs"]))
     ['blobs']
     """
-    names = list(names)
+    names = list(dict.fromkeys(names))
     for name in names:
         _checks.one_of("study", name, tuple(STUDIES))
     _checks.count("seeds", seeds)
     _checks.count("epochs", epochs)
-    total = sum(STUDIES[name].trainings for name in names) * seeds * epochs
+    chosen = {name: STUDIES[name] for name in names}
+    sweeps = _sweeps(list(chosen.values()), seeds, epochs)
+    total = sum(len(one.space) for one in sweeps.values()) * seeds * epochs
     done = 0
     results: dict[str, xr.Dataset] = {}
-    traced: dict[Compile, Future[Cost]] | None = None
+    trained: dict[str, xr.Dataset] = {}
     with ThreadPoolExecutor(1) as tracer:
-        for name in names:
-            tell = (lambda now, _, before=done: report(before + now, total)) if report else False
-            study = STUDIES[name]
-            if study.ahead and traced is None:
-                # One after the other, since tracing is Python code; the second while the first compiles or trains.
-                every = dict.fromkeys(compile_ for one in names for compile_ in STUDIES[one].ahead)
-                traced = {compile_: tracer.submit(compile_, seeds, epochs) for compile_ in every}
-            costs = [traced.pop(compile_).result() for compile_ in study.ahead if traced and compile_ in traced]
-            results[name] = study.train(seeds, epochs, tell, _plain(results))
-            for cost in ("compilations", "trace_seconds") if costs else ():
-                results[name].attrs[cost] += sum(getattr(one, cost) for one in costs)
-            if "status" in results[name] and (results[name]["status"] == "unfinished").any():
-                # A sweep hands back what it has; half a study is of no use, and the next one is not wanted either.
-                raise KeyboardInterrupt
-            done += STUDIES[name].trainings * seeds * epochs
+        # One after the other, since tracing is Python code; the second while the first compiles or trains.
+        ahead = {
+            kind: tracer.submit(compile_ahead, one.run, one.space, seeds=seeds, **one.layout)
+            for kind, one in sweeps.items()
+        }
+        for name, study in chosen.items():
+            costs: dict[str, float] = dict.fromkeys(COSTS, 0)
+            for kind in study.sweeps:
+                if kind not in trained:
+                    tell = (lambda now, _, before=done: report(before + now, total)) if report else False
+                    trained[kind] = _train(sweeps[kind], ahead[kind].result(), seeds, tell)
+                    costs = {cost: round(took + trained[kind].attrs[cost], 3) for cost, took in costs.items()}
+                    done += len(sweeps[kind].space) * seeds * epochs
+            ds = study.made() if study.made else _curves(study, list(chosen.values()), trained).assign_attrs(costs)
+            results[name] = ds
             if finished:
-                finished(name, results[name])
+                finished(name, ds)
     return results
+
+
+def _train(one: _Sweep, ahead: Cost, seeds: int, report: Report | bool) -> xr.Dataset:
+    """Train what was compiled ahead; the attributes tell what both took."""
+    ds = sweep(one.run, one.space, seeds=seeds, progress=report, **one.layout)
+    if (ds["status"] == "unfinished").any():
+        # A sweep hands back what it has; half a study is of no use, and the next one is not wanted either.
+        raise KeyboardInterrupt
+    for cost in ("compilations", "trace_seconds"):
+        ds.attrs[cost] += getattr(ahead, cost)
+    return ds
 
 
 def files(names: Iterable[str]) -> list[str]:

@@ -273,7 +273,7 @@ def _train(
         recorded = {name: seen[name]() for name in record if name in seen}
         share = weight.sum() / task.examples
         shares = {name: share * metric for name, metric in {"loss": value, **metrics}.items()}
-        carry = carry._replace(params=params, state=state, opt_state=opt_state, step=carry.step + 1)
+        carry = carry._replace(params=params, state=state, opt_state=opt_state)
         return carry, (shares, recorded)
 
     full, rest = divmod(task.examples, batch_size)
@@ -286,6 +286,8 @@ def _train(
         last = (*_gather(task, permutation[full * batch_size :]), ones, jnp.int32(full))
         carry, more = update(carry, last)
         seen = jax.tree.map(lambda values, value: jnp.append(values, value), seen, more)
+    # Counted once, not in every update, where it would be one more operation for each member.
+    carry = carry._replace(step=carry.step + full + (rest > 0))
     shares, recorded = seen
     metrics = {name: values.sum() for name, values in shares.items()}
     for name, values in recorded.items():

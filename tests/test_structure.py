@@ -41,7 +41,8 @@ LAYERS = [
     {"range_curves"},
     {"finder"},
     {"plots", "claims"},
-    {"studies", "summary", "bench"},
+    {"policies", "summary", "bench"},
+    {"studies"},
     {"cli"},
 ]
 """A module imports from lower layers, or from its own without a cycle."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from concurrent.futures import Future
 from contextlib import nullcontext
@@ -44,31 +45,34 @@ def study(
     claims.
     """
     began = time.perf_counter()
-    set_up(cache)
-    from jaxlr import _checks, studies
+    # Drawing takes longer than training: another process draws a study's figures while the next ones are trained. It
+    # begins before all else, since its imports take a second, too.
+    with another_process("jaxlr.studies", "jaxlr.plots", "xarray") if name == "all" else nullcontext() as elsewhere:
+        set_up(cache)
+        from jaxlr import _checks, studies
 
-    _checks.count("--seeds", seeds)
-    _checks.count("--epochs", epochs)
-    _checks.one_of("study", name, ("all", *studies.STUDIES))
-    names = [one for one in studies.STUDIES if name in ("all", one)]
-    writable(out, studies.files(names), force)
-    imported = time.perf_counter()
-    bar = Bar(quiet)
-    *before, last = names
-    drawn: list[Future[list[Path]]] = []
-    # Drawing takes longer than training: a study's figures are drawn while the next one trains, the last one's here.
-    with another_process("jaxlr.studies", "jaxlr.plots", "xarray") if before else nullcontext() as elsewhere:
+        _checks.count("--seeds", seeds)
+        _checks.count("--epochs", epochs)
+        _checks.one_of("study", name, ("all", *studies.STUDIES))
+        names = list(studies.STUDIES) if name == "all" else [name]
+        writable(out, studies.files(names), force)
+        imported = time.perf_counter()
+        bar = Bar(quiet)
+        # The last ones are drawn here: by then nothing else is left to do.
+        there = names[:-2] if elsewhere else []
+        drawn: dict[str, Future[list[Path]]] = {}
 
         def write(name: str, ds: xr.Dataset) -> None:
-            if elsewhere and name != last:
-                drawn.append(elsewhere.submit(studies.write_study, name, ds, out))
+            if elsewhere and name in there:
+                drawn[name] = elsewhere.submit(studies.write_study, name, ds, out)
 
         results = studies.run(names, seeds=seeds, epochs=epochs, report=bar, finished=write)
         bar.close()
         trained = time.perf_counter()
-        here = [*studies.write_study(last, results[last], out), studies.write_summary(results, out)]
-        paths = [path for one in drawn for path in one.result()]
-    for path in [*paths, *here]:
+        here = [studies.write_study(name, results[name], out) for name in names if name not in there]
+        summary = studies.write_summary(results, out)
+        paths = [*(drawn[name].result() for name in there), *here]
+    for path in [*itertools.chain(*paths), summary]:
         print(path)
     if not quiet:
         compiling, running = (
