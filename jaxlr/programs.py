@@ -23,7 +23,7 @@ from jaxlr import spaces
 from jaxlr.spaces import Group
 from jaxlr.training import Experiment
 
-__all__ = ["Cost", "Layout", "Program", "Shape", "begin", "compiled", "numbered"]
+__all__ = ["Cost", "Layout", "Lowered", "Program", "Shape", "begin", "compiled", "lower", "numbered"]
 
 PyTree = Any
 Run = Experiment | Callable[..., dict[str, jax.Array]]
@@ -153,7 +153,7 @@ def begin(run: Run, groups: list[Group], layout: Layout, key: jax.Array) -> Cost
     missing = {name: group for group in groups if (name := _name(group, layout, key)) not in known}
     began = time.perf_counter()
     # Tracing finds what does not fit, so every group is traced before the first is compiled.
-    lowered = [_lower(run, group, layout, key) for group in missing.values()]
+    lowered = [lower(run, group, layout, key) for group in missing.values()]
     _check_alike(run, lowered)
     cost = Cost(len(missing), time.perf_counter() - began)
     pool = ThreadPoolExecutor(max_workers=max(2 * len(lowered), 1))
@@ -199,7 +199,7 @@ def _name(group: Group, layout: Layout, key: jax.Array) -> Any:
     return statics, tree, kinds, layout, key.dtype, jnp.result_type(float)
 
 
-def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> Lowered:
+def lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> Lowered:
     """The group's functions over a block of members, traced."""
     # jax.make_mesh gives explicit axis types on recent JAX, under which a vmapped training fails.
     mesh = Mesh(np.array(layout.devices), ("settings",))
@@ -208,28 +208,28 @@ def _lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> Lowered:
     seeds = jax.ShapeDtypeStruct((layout.shape.seeds,), jnp.int32)
     scalar = jax.ShapeDtypeStruct((), jnp.int32)
 
-    def lower(function: Callable[..., Any], ins: tuple[Any, ...], outs: Any, args: tuple[Any, ...], **kw: Any) -> Any:
+    def placed(function: Callable[..., Any], ins: tuple[Any, ...], outs: Any, args: tuple[Any, ...], **kw: Any) -> Any:
         local = _traced(
             function, [_share(arg, layout) if spec == split else arg for arg, spec in zip(args, ins, strict=True)]
         )
         mapped = jax.shard_map(local, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
         mapped.__name__ = function.__name__
-        placed = tuple(NamedSharding(mesh, spec) for spec in ins)
-        return jax.jit(mapped, in_shardings=placed, **kw).lower(*args)
+        shardings = tuple(NamedSharding(mesh, spec) for spec in ins)
+        return jax.jit(mapped, in_shardings=shardings, **kw).lower(*args)
 
     try:
         if not isinstance(run, Experiment):
             function = _train_function(run, group.static)
             _check_pure(function, (key, seeds, rows))
-            return Lowered(None, lower(function, (whole, whole, split), split, (key, seeds, rows)))
+            return Lowered(None, placed(function, (whole, whole, split), split, (key, seeds, rows)))
         start = _start_function(run, group.static, layout.keep)
         advance = _advance_function(run, group.static, layout)
-        begin = lower(start, (whole, whole, split), split, (key, seeds, rows))
+        begin = placed(start, (whole, whole, split), split, (key, seeds, rows))
         carry = jax.eval_shape(start, key, seeds, rows)
         ins = (split, whole, whole, split, whole, whole)
         outs = (split, PartitionSpec(None, "settings"))
         args = (carry, key, seeds, rows, scalar, scalar)
-        return Lowered(begin, lower(advance, ins, outs, args, donate_argnums=0))
+        return Lowered(begin, placed(advance, ins, outs, args, donate_argnums=0))
     except TypeError as error:
         # JAX's own errors of this kind are TypeErrors, not all of a class of their own.
         if not isinstance(error, jax.errors.JAXTypeError) and "concrete values" not in str(error):

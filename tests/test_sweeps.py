@@ -295,6 +295,16 @@ def test_what_is_compiled_ahead_is_what_the_sweep_needs(blobs, share: dict[str, 
     assert names.count("advance") == names.count("start") == 2
 
 
+def test_the_training_is_lowered_for_accelerators_too(blobs) -> None:
+    """Nothing in it is for a CPU alone: StableHLO for GPU and TPU, without having either."""
+    run = experiment(blobs, optax.adam, epochs=1)
+    key, rates = jax.random.key(0), jnp.array([0.1, 0.01])
+    carry = jax.eval_shape(jax.vmap(lambda rate: run.init(key, {"learning_rate": rate})), rates)
+    epoch = jax.vmap(lambda carry, rate: run.epoch(carry, key, {"learning_rate": rate}))
+    exported = jax.export.export(jax.jit(epoch), platforms=("cuda", "tpu"))(carry, rates)
+    assert exported.platforms == ("cuda", "tpu")
+
+
 def test_a_compilation_that_failed_is_tried_again(monkeypatch) -> None:
     def train(key: jax.Array, lr: jax.Array) -> dict[str, jax.Array]:
         return {"loss": lr}

@@ -13,7 +13,7 @@ from flax import linen
 
 from jaxlr.bench.points import BATCH, Points
 
-__all__ = ["compiled_anew", "compiled_once", "vmapped"]
+__all__ = ["compiled_anew", "compiled_once", "training", "vmapped"]
 
 
 class _Net(linen.Module):
@@ -23,7 +23,7 @@ class _Net(linen.Module):
         return linen.Dense(3)(x)
 
 
-def _training(points: Points, epochs: int) -> Callable[[Any, jax.Array], tuple[jax.Array, ...]]:
+def training(points: Points, epochs: int) -> Callable[[Any, jax.Array], tuple[jax.Array, ...]]:
     """`train(rate, key) -> train loss, test loss and test accuracy of each epoch [epochs]`."""
     net: Any = _Net()
     full, rest = divmod(len(points.x), BATCH)
@@ -64,13 +64,13 @@ def _training(points: Points, epochs: int) -> Callable[[Any, jax.Array], tuple[j
 
 def vmapped(points: Points, epochs: int) -> Callable[[np.ndarray], np.ndarray]:
     """All rates at once: `jit(vmap(train))`."""
-    train = jax.jit(jax.vmap(_training(points, epochs), (0, None)))
+    train = jax.jit(jax.vmap(training(points, epochs), (0, None)))
     return lambda rates: _last(train(jnp.asarray(rates, jnp.float32), jax.random.key(0)))
 
 
 def compiled_once(points: Points, epochs: int) -> Callable[[np.ndarray], np.ndarray]:
     """`jit(train)`, called for one rate after the other."""
-    train = jax.jit(_training(points, epochs))
+    train = jax.jit(training(points, epochs))
     return lambda rates: np.array([_last(train(jnp.float32(rate), jax.random.key(0))) for rate in rates])
 
 
@@ -78,7 +78,7 @@ def compiled_anew(points: Points, epochs: int) -> Callable[[np.ndarray], np.ndar
     """`jit(train)` with the rate as a Python number inside, as a script for one run has it."""
 
     def one(rate: float) -> Any:
-        train = _training(points, epochs)
+        train = training(points, epochs)
         return _last(jax.jit(lambda key: train(rate, key))(jax.random.key(0)))
 
     return lambda rates: np.array([one(float(rate)) for rate in rates])
