@@ -56,6 +56,7 @@ def test_nothing_is_overwritten_without_force(tmp_path: Path) -> None:
     [
         (["study", "tutorial"], ["study must be one of all, blobs", "got 'tutorial'"]),
         (["study", "blobs", "--seeds", "0"], ["--seeds", "0"]),
+        (["study", "all", "--seeds", "0"], ["--seeds", "0"]),  # the process that draws has begun
         (["study", "blobs", "--epochs", "0"], ["--epochs", "0"]),
         (["study", "blobs", "--seeds", "many"], ["--seeds", "many"]),
         (["study", "blobs", "--colour", "red"], ["--colour"]),
