@@ -17,8 +17,7 @@ import jax.numpy as jnp
 import optax
 from jax.typing import ArrayLike
 
-from jaxlr.accumulation import AccumulateOnPlateauState
-from jaxlr.plateau import ScaleByPlateauState
+from jaxlr.plateau import AccumulateOnPlateauState, ScaleByPlateauState
 
 Rate: TypeAlias = ArrayLike | Callable[[Any], Any]
 _NAME = "learning_rate"

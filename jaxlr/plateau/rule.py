@@ -20,49 +20,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax.typing import ArrayLike
 
 from jaxlr import _checks
-from jaxlr._plateau_rules import IMPROVED, STEP, as_float
+from jaxlr.plateau.semantics import IMPROVED, STEP, as_float
+from jaxlr.plateau.state import Numbers, PlateauState
+
+__all__ = ["SEMANTICS", "Plateau", "reduce_on_plateau", "whole_number"]
 
 SEMANTICS = ("default", "keras", "keras2", "torch", "optax")
 _TRACED_WINDOW = 128
-
-
-class PlateauState(NamedTuple):
-    """What a plateau remembers between two metrics: scalars, and the last metrics where a trend is asked for.
-
-    Floats have the default float type whatever the parameters' type: float32, or float64 under x64.
-    """
-
-    value: jax.Array
-    """What is being reduced: the learning rate, or its multiplier."""
-    best: jax.Array
-    """The best metric so far."""
-    wait: jax.Array
-    """Bad epochs since the last improvement or reduction, int32."""
-    cooldown: jax.Array
-    """Epochs of cooldown left, int32."""
-    updates: jax.Array
-    """Metrics seen, int32."""
-    reductions: jax.Array
-    """Reductions so far, int32."""
-    nan_events: jax.Array
-    """Metrics that were NaN so far (by default also infinities that would be best for ever), int32."""
-    reduced: jax.Array
-    """Whether the latest metric led to a reduction."""
-    improved: jax.Array
-    """Whether the latest metric was a new best."""
-    at_floor: jax.Array
-    """Whether the value has reached `min_value`."""
-    history: jax.Array | None
-    """The latest metrics, oldest first, NaN where there is none yet; None without `trend`."""
 
 
 @partial(
@@ -71,22 +43,8 @@ class PlateauState(NamedTuple):
     meta_fields=["mode", "semantics", "trend", "restore_best", "stop", "window"],
 )
 @dataclass(frozen=True)
-class Plateau:
+class Plateau(Numbers):
     """A plateau rule: a pytree whose numbers are its leaves. Built by `reduce_on_plateau`."""
-
-    factor: ArrayLike
-    patience: ArrayLike
-    rtol: ArrayLike
-    atol: ArrayLike
-    cooldown: ArrayLike
-    min_value: ArrayLike
-    eps: ArrayLike
-    mode: str
-    semantics: str
-    trend: bool
-    restore_best: bool
-    stop: bool
-    window: int
 
     def init(self, value: ArrayLike = 1.0) -> PlateauState:
         """The state before the first metric, `value` being what is to be reduced.
@@ -97,19 +55,18 @@ class Plateau:
         Returns:
             The state.
         """
-        value = as_float(value)
-        zero = jnp.zeros((), jnp.int32)
-        no = jnp.zeros((), bool)
+        # Each leaf has a buffer of its own, so that the state can be donated.
+        value = jnp.array(as_float(value))
         return PlateauState(
             value=value,
             best=jnp.full_like(value, jnp.inf if self.mode == "min" else -jnp.inf),
-            wait=zero,
-            cooldown=zero,
-            updates=zero,
-            reductions=zero,
-            nan_events=zero,
-            reduced=no,
-            improved=no,
+            wait=jnp.zeros((), jnp.int32),
+            cooldown=jnp.zeros((), jnp.int32),
+            updates=jnp.zeros((), jnp.int32),
+            reductions=jnp.zeros((), jnp.int32),
+            nan_events=jnp.zeros((), jnp.int32),
+            reduced=jnp.zeros((), bool),
+            improved=jnp.zeros((), bool),
             at_floor=value <= as_float(self.min_value),
             history=jnp.full((self.window,), jnp.nan, value.dtype) if self.trend else None,
         )
@@ -224,8 +181,8 @@ def reduce_on_plateau(
     _checks.one_of("mode", mode, ("min", "max"))
     _checks.one_of("semantics", semantics, SEMANTICS)
     _open_unit_interval("factor", factor)
-    _whole_number("patience", patience)
-    _whole_number("cooldown", cooldown)
+    whole_number("patience", patience)
+    whole_number("cooldown", cooldown)
     _checks.non_negative("min_value", min_value)
     if semantics == "optax" and mode == "max":
         raise ValueError("mode must be 'min' with semantics='optax', which has no other; got 'max'")
@@ -251,101 +208,6 @@ def reduce_on_plateau(
         restore_best=bool(restore_best),
         stop=bool(stop),
         window=_window(patience) if trend else 0,
-    )
-
-
-class ScaleByPlateauState(NamedTuple):
-    """State of `scale_by_plateau`: the plateau's, and the average that is being gathered for it."""
-
-    plateau: PlateauState
-    average: jax.Array
-    """Mean of the values of the unfinished window."""
-    gathered: jax.Array
-    """Values in the unfinished window, int32."""
-
-
-def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> optax.GradientTransformationExtraArgs:
-    """Scale the updates down when the metric given to `update(..., value=)` stands still.
-
-        updates <- updates * state.plateau.value,    a multiplier that starts at 1
-
-    Put it after the optimizer. It scales updates, which for an optimizer that keeps the rate inside its
-    velocity (Keras's SGD with momentum) is not the same as lowering the rate: there, set the rate itself with
-    `with_lr`.
-
-    Args:
-        plateau: from `reduce_on_plateau`; its `min_value` is a multiple of the rate.
-        accumulation_size: how many values make one metric, their mean. 1 for a metric of an epoch; for the
-            loss of each batch more, such as the number of batches in an epoch.
-
-    Returns:
-        An Optax transformation. Its `update` takes `value=`, the metric, a scalar; a step without one (or
-        with None) leaves the plateau as it is, so that an epoch's metric can be given once an epoch.
-
-    Raises:
-        ValueError, TypeError: `accumulation_size` is not a whole number of at least 1.
-
-    Example:
-        >>> import jax.numpy as jnp, optax
-        >>> from jaxlr.plateau import reduce_on_plateau, scale_by_plateau
-        >>> tx = optax.chain(optax.sgd(1.0), scale_by_plateau(reduce_on_plateau(factor=0.5, patience=1)))
-        >>> params = jnp.zeros(())
-        >>> state = tx.init(params)
-        >>> for loss in (1.0, 1.0):
-        ...     updates, state = tx.update(jnp.ones(()), state, params, value=loss)
-        >>> print(updates)
-        -0.5
-
-    Reference:
-        Optax, `optax.contrib.reduce_on_plateau`, whose average and order of events these are.
-    """
-    _checks.positive("accumulation_size", accumulation_size)
-    _whole_number("accumulation_size", accumulation_size)
-
-    def init(params: optax.Params) -> ScaleByPlateauState:
-        del params
-        return ScaleByPlateauState(plateau.init(1.0), as_float(0.0), jnp.zeros((), jnp.int32))
-
-    def update(
-        updates: optax.Updates,
-        state: ScaleByPlateauState,
-        params: optax.Params | None = None,
-        *,
-        value: ArrayLike | None = None,
-        **extra_args: Any,
-    ) -> tuple[optax.Updates, ScaleByPlateauState]:
-        del params, extra_args
-        if value is not None:
-            state = observe(plateau, accumulation_size, state, value)
-        scale = state.plateau.value
-        return jax.tree.map(lambda update: (scale * update).astype(update.dtype), updates), state
-
-    return optax.GradientTransformationExtraArgs(init, update)
-
-
-def observe(
-    plateau: Plateau, accumulation_size: ArrayLike, state: ScaleByPlateauState, value: ArrayLike
-) -> ScaleByPlateauState:
-    """One more value of the average; the plateau is updated with it when `accumulation_size` are in.
-
-    Args:
-        plateau: the rule.
-        accumulation_size: how many values make one metric.
-        state: what has been gathered.
-        value: a scalar.
-
-    Returns:
-        The state, in which `plateau.reduced` and `plateau.improved` are False unless a window ended here.
-    """
-    gathered = state.gathered + 1
-    average = (state.gathered * state.average + jnp.asarray(value, state.average.dtype)) / gathered
-    full = gathered == accumulation_size
-    no = jnp.zeros_like(full)
-    waiting = state.plateau._replace(reduced=no, improved=no)
-    return ScaleByPlateauState(
-        plateau=jax.tree.map(partial(jnp.where, full), plateau.update(state.plateau, average), waiting),
-        average=jnp.where(full, 0.0, average),
-        gathered=jnp.where(full, 0, gathered),
     )
 
 
@@ -377,7 +239,7 @@ def _open_unit_interval(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be above 0 and below 1, got {value!r}")
 
 
-def _whole_number(name: str, value: Any) -> None:
+def whole_number(name: str, value: Any) -> None:
     _checks.non_negative(name, value)
     if not isinstance(value, jax.Array) and (np.asarray(value) % 1 != 0).any():
         raise ValueError(f"{name} must be a whole number, got {value!r}")

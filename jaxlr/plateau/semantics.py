@@ -1,4 +1,4 @@
-"""The rules of `jaxlr.plateau`: what counts as better, and what follows, by default and in each library.
+"""The rules of a plateau: what counts as better, and what follows, by default and in each library.
 
 An *improved* rule is `(plateau, state, metric) -> bool`; a *step* rule is `(plateau, state, improved, event)
 -> (value, wait, cooldown)`. The libraries' rules keep their faults on purpose: they are there to be compared
@@ -8,16 +8,13 @@ with.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-from jaxlr._trend import falling
-
-if TYPE_CHECKING:
-    from jaxlr.plateau import Plateau, PlateauState
+from jaxlr.plateau.state import Numbers, PlateauState
+from jaxlr.plateau.trend import falling
 
 
 def as_float(value: ArrayLike) -> jax.Array:
@@ -25,7 +22,7 @@ def as_float(value: ArrayLike) -> jax.Array:
     return jnp.asarray(value, float)
 
 
-def _gain(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
+def _gain(plateau: Numbers, state: PlateauState, metric: jax.Array) -> jax.Array:
     """How much better the metric is than the best."""
     gain = state.best - metric if plateau.mode == "min" else metric - state.best
     # Where the metric comes straight out of a product, a CPU contracts product and difference into one fused
@@ -33,20 +30,20 @@ def _gain(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array
     return jnp.where(metric == state.best, 0, gain)
 
 
-def _improved_default(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
+def _improved_default(plateau: Numbers, state: PlateauState, metric: jax.Array) -> jax.Array:
     gain = _gain(plateau, state, metric)
     # rtol * inf is NaN for rtol = 0, and before the first metric any margin will do.
     size = jnp.where(jnp.isfinite(state.best), jnp.abs(state.best), 0.0)
     return gain > as_float(plateau.rtol) * size + as_float(plateau.atol)
 
 
-def _improved_keras(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
+def _improved_keras(plateau: Numbers, state: PlateauState, metric: jax.Array) -> jax.Array:
     delta = as_float(plateau.atol)
     better = metric + delta < state.best if plateau.mode == "min" else metric - delta > state.best
     return _exactly(better, plateau, state, metric, delta) | (state.updates == 0)
 
 
-def _improved_library(plateau: Plateau, state: PlateauState, metric: jax.Array) -> jax.Array:
+def _improved_library(plateau: Numbers, state: PlateauState, metric: jax.Array) -> jax.Array:
     rtol, atol = as_float(plateau.rtol), as_float(plateau.atol)
     if plateau.mode == "min":
         better = metric < (1 - rtol) * state.best - atol
@@ -56,7 +53,7 @@ def _improved_library(plateau: Plateau, state: PlateauState, metric: jax.Array) 
 
 
 def _exactly(
-    better: jax.Array, plateau: Plateau, state: PlateauState, metric: jax.Array, margin: jax.Array
+    better: jax.Array, plateau: Numbers, state: PlateauState, metric: jax.Array, margin: jax.Array
 ) -> jax.Array:
     """A library's comparison: as it is written in float64, on the exact difference in float32.
 
@@ -69,7 +66,7 @@ def _exactly(
 
 
 def _step_default(
-    plateau: Plateau, state: PlateauState, improved: jax.Array, event: jax.Array
+    plateau: Numbers, state: PlateauState, improved: jax.Array, event: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     skipped = state.cooldown > 0
     bad = ~(improved | event | skipped)
@@ -86,7 +83,7 @@ def _step_default(
 
 
 def _step_keras(
-    plateau: Plateau, state: PlateauState, improved: jax.Array, event: jax.Array
+    plateau: Numbers, state: PlateauState, improved: jax.Array, event: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     # The counter goes down before it is asked: a cooldown of 1 is none.
     cooldown = jnp.maximum(state.cooldown - 1, 0)
@@ -105,7 +102,7 @@ def _step_keras(
 
 
 def _step_torch(
-    plateau: Plateau, state: PlateauState, improved: jax.Array, event: jax.Array
+    plateau: Numbers, state: PlateauState, improved: jax.Array, event: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     wait = jnp.where(improved | (state.cooldown > 0), 0, state.wait + 1)
     due = wait > plateau.patience
@@ -119,7 +116,7 @@ def _step_torch(
 
 
 def _step_optax(
-    plateau: Plateau, state: PlateauState, improved: jax.Array, event: jax.Array
+    plateau: Numbers, state: PlateauState, improved: jax.Array, event: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     cooling = state.cooldown > 0
     wait = jnp.where(improved, 0, state.wait + 1)
@@ -144,7 +141,7 @@ def _count(value: ArrayLike) -> jax.Array:
     return jnp.asarray(value).astype(jnp.int32)
 
 
-def _lowered(plateau: Plateau, value: jax.Array) -> jax.Array:
+def _lowered(plateau: Numbers, value: jax.Array) -> jax.Array:
     """`value * factor`, but the floor itself from a few roundings above it."""
     floor = as_float(plateau.min_value)
     product = _product(value, as_float(plateau.factor))
@@ -167,8 +164,8 @@ def _product(value: jax.Array, factor: jax.Array) -> jax.Array:
     return jnp.where(near, quotient, value * factor)
 
 
-_Improved = Callable[["Plateau", "PlateauState", jax.Array], jax.Array]
-_Step = Callable[["Plateau", "PlateauState", jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
+_Improved = Callable[[Numbers, PlateauState, jax.Array], jax.Array]
+_Step = Callable[[Numbers, PlateauState, jax.Array, jax.Array], tuple[jax.Array, jax.Array, jax.Array]]
 
 IMPROVED: dict[str, _Improved] = {
     "default": _improved_default,

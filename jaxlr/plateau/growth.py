@@ -15,7 +15,8 @@ from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
 from jaxlr import _checks
-from jaxlr.plateau import Plateau, ScaleByPlateauState, observe, scale_by_plateau
+from jaxlr.plateau.rule import Plateau
+from jaxlr.plateau.scaling import ScaleByPlateauState, observe, scale_by_plateau
 
 _LARGEST = 2**30
 
@@ -42,7 +43,7 @@ def accumulation_steps(
 
     Example:
         >>> import optax
-        >>> from jaxlr.accumulation import accumulation_steps
+        >>> from jaxlr.plateau import accumulation_steps
         >>> counts = accumulation_steps(transition_steps=100, max_value=8)
         >>> [int(counts(t)) for t in (0, 99, 100, 200, 1000)]
         [1, 1, 2, 4, 8]
@@ -108,7 +109,7 @@ def accumulate_on_plateau(
 
     Example:
         >>> import jax.numpy as jnp, optax
-        >>> from jaxlr.accumulation import accumulate_on_plateau
+        >>> from jaxlr.plateau import accumulate_on_plateau
         >>> from jaxlr.plateau import reduce_on_plateau
         >>> plateau = reduce_on_plateau(factor=0.5, patience=1, min_value=1 / 8)
         >>> tx = accumulate_on_plateau(optax.sgd(1.0), plateau)

@@ -1,7 +1,7 @@
 """Compiled programs of a sweep: a run's functions over a block of settings and seeds, split over the devices.
 
-A program advances `settings x seeds` members, settings outer and seeds inner, by a segment of epochs. Seeds are shared
-between settings, so their shuffled batches are not batched over the settings.
+A program advances `settings x seeds` members, settings outer and seeds inner, by a segment. Seeds are shared between
+settings, so their shuffled batches are not batched over the settings.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -19,82 +19,41 @@ import numpy as np
 from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxlr import spaces
+from jaxlr._types import Hyperparameters, Metrics, PyTree
+from jaxlr.engine.layout import Layout, Shape
+from jaxlr.runs import Run
 from jaxlr.spaces import Group
-from jaxlr.training import Experiment
+from jaxlr.spaces.values import label
 
-__all__ = ["Cost", "Layout", "Lowered", "Program", "Shape", "begin", "compiled", "lower", "numbered"]
-
-PyTree = Any
-Run = Experiment | Callable[..., dict[str, jax.Array]]
-
-
-class Shape(NamedTuple):
-    """The shape of a block.
-
-    Attributes:
-        settings: settings on each device.
-        seeds: seeds.
-        devices: number of devices.
-    """
-
-    settings: int
-    seeds: int
-    devices: int
-
-    def __str__(self) -> str:
-        return f"{self.settings} settings x {self.seeds} seeds on each of {self.devices} devices"
-
-    @property
-    def rows(self) -> int:
-        """Settings in a block."""
-        return self.settings * self.devices
-
-    def halved(self) -> Shape | None:
-        """Half as many members: of settings first, then of seeds; None for a single one."""
-        if self.settings > 1:
-            return self._replace(settings=self.settings // 2)
-        return self._replace(seeds=self.seeds // 2) if self.seeds > 1 else None
-
-
-class Layout(NamedTuple):
-    """How a block is laid out and what it gives.
-
-    Attributes:
-        shape: its shape.
-        devices: where it runs.
-        segment: epochs that it advances at most.
-        keep: which weights it keeps: "last", "best" or None.
-    """
-
-    shape: Shape
-    devices: tuple[jax.Device, ...]
-    segment: int
-    keep: str | None
+__all__ = ["Carried", "Cost", "Lowered", "Program", "begin", "compiled", "lower", "numbered"]
 
 
 class Program(NamedTuple):
-    """A group's compiled functions: `start(key, seeds, rows)` and `advance(carry, key, seeds, rows, first, count)`.
+    """A group's compiled functions.
 
-    A training function has no `start`; its `advance(key, seeds, rows)` is the whole training.
+    Attributes:
+        start: `(key, seeds, rows) -> (carried, initial)` begins a block; None where there is nothing to begin with.
+        advance: `(carried, key, seeds, rows, first, count) -> (carried, metrics)` trains a segment.
+        carried: types of what is carried, without leaves where `start` is None.
     """
 
-    start: Callable[..., PyTree] | None
+    start: Any
     advance: Any
+    carried: PyTree
 
     def memory(self) -> int:
         """Bytes that it needs on each device, as its compiler says; 0 where that does not tell."""
         used = self.advance.memory_analysis()
         if used is None:
             return 0
-        return used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes
+        return int(used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes)
 
     def fits(self, device: jax.Device, sharing: int) -> bool:
         """Whether the memory it needs on a device is there; `sharing` devices share the host's memory."""
         need = self.memory()
         stats = device.memory_stats()
         if stats and "bytes_limit" in stats:
-            return need <= stats["bytes_limit"] - stats.get("bytes_in_use", 0)
+            return bool(need <= stats["bytes_limit"] - stats.get("bytes_in_use", 0))
         # A host's CPU devices: half of its memory for all of them.
         return need * sharing <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
 
@@ -114,11 +73,7 @@ class Cost(NamedTuple):
 
     def plus(self, other: Cost) -> Cost:
         """Both together."""
-        return Cost(
-            self.compilations + other.compilations,
-            self.trace_seconds + other.trace_seconds,
-            self.compile_seconds + other.compile_seconds,
-        )
+        return Cost(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
 
 class Lowered(NamedTuple):
@@ -126,6 +81,7 @@ class Lowered(NamedTuple):
 
     start: Any
     advance: Any
+    carried: PyTree
 
 
 class Carried(NamedTuple):
@@ -136,43 +92,58 @@ class Carried(NamedTuple):
     best: PyTree | None
 
 
-class Compiling(NamedTuple):
+class _Compiling(NamedTuple):
     """A group's functions as `Program` has them, perhaps still being compiled."""
 
     start: Future[Any]
     advance: Future[Any]
+    carried: PyTree
 
 
-_programs: weakref.WeakKeyDictionary[Any, dict[Any, Compiling]] = weakref.WeakKeyDictionary()
-"""Compiled programs live as long as the experiment or function that they train."""
+_programs: dict[tuple[Any, ...], dict[Any, _Compiling]] = {}
+"""The programs of runs made of the same objects."""
 
 
-def begin(run: Run, groups: list[Group], layout: Layout, key: jax.Array) -> Cost:
+def _known(run: Run) -> dict[Any, _Compiling]:
+    """The programs made for runs of the same parts; they go when one of the parts goes."""
+    parts = run.made_of or (run,)
+    name = tuple(part if isinstance(part, (str, int, type(None))) else id(part) for part in parts)
+    if name not in _programs:
+        for part in parts:
+            if not isinstance(part, (str, int, type(None))):
+                weakref.finalize(part, _programs.pop, name, None)
+        _programs[name] = {}
+    return _programs[name]
+
+
+def begin(run: Run, groups: Sequence[Group], layout: Layout, key: jax.Array) -> Cost:
     """Trace the groups and have those not yet known compiled, side by side and in the background."""
-    known = _programs.setdefault(run, {})
+    known = _known(run)
     missing = {name: group for group in groups if (name := _name(group, layout, key)) not in known}
     began = time.perf_counter()
     # Tracing finds what does not fit, so every group is traced before the first is compiled.
     lowered = [lower(run, group, layout, key) for group in missing.values()]
-    _check_alike(run, lowered)
+    _check_alike(lowered)
     cost = Cost(len(missing), time.perf_counter() - began)
     pool = ThreadPoolExecutor(max_workers=max(2 * len(lowered), 1))
     for name, part in zip(missing, lowered, strict=True):
-        known[name] = Compiling(pool.submit(_compile_start, part.start, layout), pool.submit(part.advance.compile))
+        start, advance = pool.submit(_compile_start, part.start, layout), pool.submit(part.advance.compile)
+        known[name] = _Compiling(start, advance, part.carried)
     pool.shutdown(wait=False)
     return cost
 
 
-def compiled(run: Run, groups: list[Group], layout: Layout, key: jax.Array) -> tuple[list[Program], Cost]:
+def compiled(run: Run, groups: Sequence[Group], layout: Layout, key: jax.Array) -> tuple[list[Program], Cost]:
     """The groups' programs, and what it took to have them."""
     cost = begin(run, groups, layout, key)
-    known = _programs[run]
+    known = _known(run)
     began = time.perf_counter()
     found = []
     for group in groups:
         name = _name(group, layout, key)
         try:
-            found.append(Program(*(part.result() for part in known[name])))
+            part = known[name]
+            found.append(Program(part.start.result(), part.advance.result(), part.carried))
         except BaseException:
             known.pop(name)  # what failed once may be tried again
             raise
@@ -193,7 +164,7 @@ def _compile_start(start: Any, layout: Layout) -> Any:
 
 def _name(group: Group, layout: Layout, key: jax.Array) -> Any:
     """What tells one program of a run from another."""
-    statics = tuple((name, spaces.label(value)) for name, value in group.static.items())
+    statics = tuple((name, label(value)) for name, value in group.static.items())
     leaves, tree = jax.tree.flatten(group.traced)
     kinds = tuple((leaf.shape[1:], leaf.dtype.name) for leaf in leaves)
     return statics, tree, kinds, layout, key.dtype, jnp.result_type(float)
@@ -209,27 +180,23 @@ def lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> Lowered:
     scalar = jax.ShapeDtypeStruct((), jnp.int32)
 
     def placed(function: Callable[..., Any], ins: tuple[Any, ...], outs: Any, args: tuple[Any, ...], **kw: Any) -> Any:
-        local = _traced(
-            function, [_share(arg, layout) if spec == split else arg for arg, spec in zip(args, ins, strict=True)]
-        )
+        shares = [_share(arg, layout) if spec == split else arg for arg, spec in zip(args, ins, strict=True)]
+        local = _traced(function, shares, twice=not run.pure)
         mapped = jax.shard_map(local, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
         mapped.__name__ = function.__name__
         shardings = tuple(NamedSharding(mesh, spec) for spec in ins)
         return jax.jit(mapped, in_shardings=shardings, **kw).lower(*args)
 
     try:
-        if not isinstance(run, Experiment):
-            function = _train_function(run, group.static)
-            _check_pure(function, (key, seeds, rows))
-            return Lowered(None, placed(function, (whole, whole, split), split, (key, seeds, rows)))
         start = _start_function(run, group.static, layout.keep)
-        advance = _advance_function(run, group.static, layout)
-        begin = placed(start, (whole, whole, split), split, (key, seeds, rows))
-        carry = jax.eval_shape(start, key, seeds, rows)
+        carried, initial = jax.eval_shape(start, key, seeds, rows)
+        some = bool(jax.tree.leaves((carried, initial)))
+        begin = placed(start, (whole, whole, split), split, (key, seeds, rows)) if some else None
+        args = (carried, key, seeds, rows, scalar, scalar)
         ins = (split, whole, whole, split, whole, whole)
         outs = (split, PartitionSpec(None, "settings"))
-        args = (carry, key, seeds, rows, scalar, scalar)
-        return Lowered(begin, placed(advance, ins, outs, args, donate_argnums=0))
+        advance = placed(_advance_function(run, group.static, layout), ins, outs, args, donate_argnums=0)
+        return Lowered(begin, advance, carried)
     except TypeError as error:
         # JAX's own errors of this kind are TypeErrors, not all of a class of their own.
         if not isinstance(error, jax.errors.JAXTypeError) and "concrete values" not in str(error):
@@ -241,33 +208,30 @@ def lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> Lowered:
         ) from error
 
 
-def _check_alike(run: Run, lowered: list[Lowered]) -> None:
+def _check_alike(lowered: Sequence[Lowered]) -> None:
     """Every group gives the same metrics: they go into the same arrays."""
-    found = []
-    for _, advance in lowered:
-        metrics = advance.out_info[1] if isinstance(run, Experiment) else advance.out_info
-        found.append({name: (leaf.shape[2:], str(leaf.dtype)) for name, leaf in metrics.items()})
+    found = [
+        {name: (leaf.shape[3:], str(leaf.dtype)) for name, leaf in one.advance.out_info[1].items()} for one in lowered
+    ]
     for other in found[1:]:
         if other != found[0]:
             raise ValueError(f"a training must give the same arrays for every static value, got {found[0]} and {other}")
 
 
-def _check_pure(function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    """A training function does the same whenever it is traced: on another device, in a smaller block, when resumed."""
-    # A function of its own for each, or JAX would remember the first.
-    first, second = (jax.make_jaxpr(lambda *args: function(*args))(*args) for _ in range(2))
-    same = str(first) == str(second) and all(map(np.array_equal, first.consts, second.consts))
-    if not same:
-        raise ValueError("run must be a pure function of its arguments, got another program when it was traced again")
-
-
-def _traced(function: Callable[..., Any], args: list[Any]) -> Callable[..., Any]:
+def _traced(function: Callable[..., Any], args: Sequence[Any], *, twice: bool) -> Callable[..., Any]:
     """The function traced for one device's share of the arguments.
 
     Traced inside `shard_map`, the gradient of a convolution mapped over its kernels is not implemented (JAX 0.10 to
     0.12): its batching rule refuses a sharding, though the one it sees there says nothing.
     """
     jaxpr, shape = jax.make_jaxpr(function, return_shape=True)(*args)
+    if twice:
+        # A function of its own, or JAX would remember the first.
+        again = jax.make_jaxpr(lambda *args: function(*args))(*args)
+        if str(jaxpr) != str(again) or not all(map(np.array_equal, jaxpr.consts, again.consts)):
+            raise ValueError(
+                "run must be a pure function of its arguments, got another program when it was traced again"
+            )
     flat, tree = jaxpr_as_fun(jaxpr), jax.tree.structure(shape)
     return lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args)))
 
@@ -296,11 +260,17 @@ def numbered(traced: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
     return {"hp": traced, "row": rows}
 
 
-def _start_function(run: Experiment, static: dict[str, Any], keep: str | None) -> Callable[..., PyTree]:
-    def start(key: jax.Array, seeds: jax.Array, rows: PyTree) -> PyTree:
-        def one(seed_key: jax.Array, row: PyTree) -> Carried:
-            carry = run.init(seed_key, {**static, **row["hp"]})
-            return Carried(carry, jnp.float32(jnp.inf), carry.params) if keep == "best" else Carried(carry, None, None)
+def _start_function(run: Run, static: dict[str, Any], keep: str | None) -> Callable[..., Any]:
+    def start(key: jax.Array, seeds: jax.Array, rows: PyTree) -> tuple[Carried, Metrics]:
+        def one(own: jax.Array, row: PyTree) -> tuple[Carried, Metrics]:
+            hp = {**static, **row["hp"]}
+            carry = run.init(own, hp)
+            initial = {} if run.initial is None else run.initial(carry, hp)
+            _check_metrics(initial, hp)
+            if keep != "best":
+                return Carried(carry, None, None), initial
+            assert run.weights is not None
+            return Carried(carry, jnp.float32(jnp.inf), run.weights(carry)), initial
 
         first = jax.vmap(lambda own: jax.random.fold_in(own, 0))(_seed_keys(key, seeds))
         return jax.vmap(jax.vmap(one, (0, None)), (None, 0))(first, rows)
@@ -308,66 +278,55 @@ def _start_function(run: Experiment, static: dict[str, Any], keep: str | None) -
     return start
 
 
-def _advance_function(run: Experiment, static: dict[str, Any], layout: Layout) -> Callable[..., Any]:
-    segment = layout.segment
+def _advance_function(run: Run, static: dict[str, Any], layout: Layout) -> Callable[..., Any]:
+    segment = min(layout.segment, run.length)
 
     def advance(
-        carry: Carried, key: jax.Array, seeds: jax.Array, rows: PyTree, first: jax.Array, count: jax.Array
-    ) -> tuple[PyTree, dict[str, jax.Array]]:
-        def one(carried: Carried, epoch_key: jax.Array, row: PyTree) -> tuple[Carried, dict[str, jax.Array]]:
+        carried: Carried, key: jax.Array, seeds: jax.Array, rows: PyTree, first: jax.Array, count: jax.Array
+    ) -> tuple[PyTree, Metrics]:
+        def one(carried: Carried, own: jax.Array, row: PyTree, number: jax.Array) -> tuple[Carried, Metrics]:
             hp = {**static, **row["hp"]}
-            carry, metrics = run.epoch(carried.run, epoch_key, hp)
-            _check_names(metrics, hp)
-            return _kept(carried, carry, metrics), metrics
+            carry, metrics = run.advance(carried.run, run.key_of(own, number), hp)
+            _check_metrics(metrics, hp)
+            metrics = {name: jnp.asarray(value) for name, value in metrics.items()}
+            return _kept(run, carried, carry, metrics), metrics
 
-        # Under jit the epoch is traced once for its metrics' shapes and for the loop.
-        members = jax.jit(jax.vmap(jax.vmap(one, (0, 0, None)), (0, None, 0)))
+        # Under jit an advance is traced once for its metrics' shapes and for the loop.
+        members = jax.jit(jax.vmap(jax.vmap(one, (0, 0, None, None)), (0, None, 0, None)))
         seed_keys = _seed_keys(key, seeds)
+        if run.length == 1:
+            carried, metrics = members(carried, seed_keys, rows, first + 1)
+            return carried, jax.tree.map(lambda values: values[None], metrics)
 
         def body(i: jax.Array, loop: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-            carry, kept = loop
-            keys = jax.vmap(lambda own: jax.random.fold_in(own, first + i + 1))(seed_keys)
-            carry, metrics = members(carry, keys, rows)
-            return carry, jax.tree.map(lambda all_, new: all_.at[i].set(new), kept, metrics)
+            carried, kept = loop
+            carried, metrics = members(carried, seed_keys, rows, first + i + 1)
+            return carried, jax.tree.map(lambda all_, new: all_.at[i].set(new), kept, metrics)
 
-        shapes = jax.eval_shape(members, carry, seed_keys, rows)[1]
+        shapes = jax.eval_shape(members, carried, seed_keys, rows, first)[1]
         kept = jax.tree.map(lambda one: jnp.zeros((segment, *one.shape), one.dtype), shapes)
-        # The number of epochs is an argument: one program serves every length up to the segment's.
-        return jax.lax.fori_loop(0, count, body, (carry, kept))
+        # The number of advances is an argument: one program serves every length up to the segment's.
+        return jax.lax.fori_loop(0, count, body, (carried, kept))
 
     return advance
 
 
-def _kept(carried: Carried, carry: Any, metrics: dict[str, jax.Array]) -> Carried:
+def _kept(run: Run, carried: Carried, carry: Any, metrics: Metrics) -> Carried:
     """With the weights at the lowest test loss (train loss without test data) so far, where they are kept."""
     if carried.score is None:
         return Carried(carry, None, None)
-    score = metrics.get("val_loss", metrics["loss"]).astype(jnp.float32)
+    if "loss" not in metrics and "val_loss" not in metrics:
+        raise ValueError(f"keep='best' must have a metric val_loss or loss to judge by, got {', '.join(metrics)}")
+    assert run.weights is not None
+    score = (metrics["val_loss"] if "val_loss" in metrics else metrics["loss"]).astype(jnp.float32)
     better = score < carried.score
-    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), carry.params, carried.best)
+    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), run.weights(carry), carried.best)
     return Carried(carry, jnp.where(better, score, carried.score), best)
 
 
-def _train_function(run: Callable[..., dict[str, jax.Array]], static: dict[str, Any]) -> Callable[..., Any]:
-    def train(key: jax.Array, seeds: jax.Array, rows: PyTree) -> dict[str, jax.Array]:
-        def one(seed_key: jax.Array, row: PyTree) -> dict[str, jax.Array]:
-            hp = {**static, **row["hp"]}
-            out = run(seed_key, **hp)
-            if not isinstance(out, dict) or not out:
-                raise TypeError(f"a training function must return a dictionary of arrays, got {type(out).__name__}")
-            _check_names(out, hp)
-            out = {name: jnp.asarray(value) for name, value in out.items()}
-            for name, value in out.items():
-                if value.ndim > 1:
-                    raise ValueError(f"{name} must be a scalar or an array [steps], got the shape {value.shape}")
-            return out
-
-        return jax.vmap(jax.vmap(one, (0, None)), (None, 0))(_seed_keys(key, seeds), rows)
-
-    return train
-
-
-def _check_names(metrics: dict[str, Any], hp: dict[str, Any]) -> None:
+def _check_metrics(metrics: Any, hp: Hyperparameters) -> None:
+    if not isinstance(metrics, dict):
+        raise TypeError(f"a training must give a dictionary of arrays, got {type(metrics).__name__}")
     for name in metrics:
         if name in hp:
             raise ValueError(f"{name!r} must not be a hyperparameter and a metric of the training at once; rename it")

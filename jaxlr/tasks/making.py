@@ -1,65 +1,29 @@
-"""Tasks: a model, its loss, and the data to train and test it on.
+"""Tasks made of a model and arrays: classification, regression, a loss of one's own, and the tutorial's blobs.
 
-A `Task` is a NamedTuple of pure functions and arrays. Build one with `blobs`, `classification`, `regression` or
-`supervised`; replace any part with `task._replace(...)`, for example the initial weights with
+Replace any part with `task._replace(...)`, for example the initial weights with
 `task._replace(init=lambda key: my_params)`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxlr import _checks, models
-from jaxlr.mlp import MLP, class_scores
+from jaxlr import _checks
+from jaxlr._types import PyTree
+from jaxlr.tasks import models
+from jaxlr.tasks.arrays import Data, any_array, columns, feature_major, float_array, gathered, label_array
+from jaxlr.tasks.dense import MLP, class_scores
+from jaxlr.tasks.task import Task
 
-__all__ = ["Task", "blobs", "classification", "mlp", "regression", "supervised"]
+__all__ = ["blobs", "blobs_data", "classification", "mlp", "regression", "supervised"]
 
-PyTree = Any
 Objective = Callable[[jax.Array, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
-
-
-def _stateless(key: jax.Array) -> PyTree:
-    del key
-    return ()
-
-
-class Task(NamedTuple):
-    """What is trained: pure functions and arrays.
-
-    Attributes:
-        init: `key -> params`, the initial weights.
-        loss: `(params, state, x, y, weight, key) -> (loss, metrics, state)`. `weight [B]` counts the examples of a
-            padded batch (1 or 0); the loss and each metric are weighted means, scalars. `key` is None when evaluating
-            (no dropout, running averages as they are) and a PRNG key when training.
-        x: training inputs, examples along `axis`.
-        y: training targets, examples along `axis`.
-        x_test: test inputs, or None.
-        y_test: test targets, or None.
-        axis: the examples' axis of all four arrays: 0, or -1 for feature-major data.
-        init_state: `key -> state`, the initial mutable state (batch statistics, ...); `()` for none.
-        name: a word for tables and attributes.
-    """
-
-    init: Callable[[jax.Array], PyTree]
-    loss: Callable[..., tuple[jax.Array, dict[str, jax.Array], PyTree]]
-    x: jax.Array
-    y: jax.Array
-    x_test: jax.Array | None = None
-    y_test: jax.Array | None = None
-    axis: int = 0
-    init_state: Callable[[jax.Array], PyTree] = _stateless
-    name: str = "task"
-
-    @property
-    def examples(self) -> int:
-        """Number of training examples."""
-        return self.x.shape[self.axis]
 
 
 def blobs() -> Task:
@@ -99,7 +63,7 @@ def blobs_data() -> tuple[np.ndarray, np.ndarray]:
 def mlp(widths: Sequence[int]) -> MLP:
     """A dense ReLU network in the form that trains fastest, for `classification` and `regression`.
 
-    They give it its outputs. `jaxlr.mlp` says what the form is and converts its weights to and from those of
+    They give it its outputs. `tasks.dense` says what the form is and converts its weights to and from those of
     `flax.linen.Dense` layers.
 
     Args:
@@ -140,12 +104,12 @@ def classification(module: Any, x: Any, y: Any, x_test: Any = None, y_test: Any 
     >>> task.x.shape, task.x_test
     ((4, 10), None)
     """
-    data = _data(x, y, x_test, y_test, _label_array)
+    data = gathered(x, y, x_test, y_test, label_array)
     if not isinstance(module, MLP):
         return _task(module, _cross_entropy, data)
     if module.outputs is None:
         module = module.clone(outputs=max(int(data.y.max()) + 1, 2))
-    return _task(module, _feature_major_cross_entropy, _transposed(data), axis=-1)
+    return _task(module, _feature_major_cross_entropy, feature_major(data), axis=-1)
 
 
 def regression(module: Any, x: Any, y: Any, x_test: Any = None, y_test: Any = None) -> Task:
@@ -168,11 +132,11 @@ def regression(module: Any, x: Any, y: Any, x_test: Any = None, y_test: Any = No
     >>> task.y.shape
     (1, 10)
     """
-    data = _data(x, y, x_test, y_test, _float_array)
+    data = gathered(x, y, x_test, y_test, float_array)
     if not isinstance(module, MLP):
         return _task(module, _squared_error, data)
-    y_test = None if data.y_test is None else _columns(data.y_test)
-    data = _transposed(data._replace(y=_columns(data.y), y_test=y_test))
+    y_test = None if data.y_test is None else columns(data.y_test)
+    data = feature_major(data._replace(y=columns(data.y), y_test=y_test))
     if module.outputs is None:
         module = module.clone(outputs=data.y.shape[0])
     return _task(module, _feature_major_squared_error, data, axis=-1)
@@ -203,17 +167,10 @@ def supervised(module: Any, objective: Objective, x: Any, y: Any, x_test: Any = 
     >>> task.examples
     10
     """
-    return _task(module, objective, _data(x, y, x_test, y_test, _any_array))
+    return _task(module, objective, gathered(x, y, x_test, y_test, any_array))
 
 
-class _Data(NamedTuple):
-    x: np.ndarray
-    y: np.ndarray
-    x_test: np.ndarray | None
-    y_test: np.ndarray | None
-
-
-def _task(module: Any, objective: Objective, data: _Data, axis: int = 0) -> Task:
+def _task(module: Any, objective: Objective, data: Data, axis: int = 0) -> Task:
     one = np.take(data.x, [0], axis=axis)
     built = models.model(module, jnp.asarray(one))
     _check_fit(built, objective, one, data, axis)
@@ -223,8 +180,9 @@ def _task(module: Any, objective: Objective, data: _Data, axis: int = 0) -> Task
     ) -> tuple[jax.Array, dict[str, jax.Array], PyTree]:
         outputs, state = built.apply(params, state, x, key)
         losses, metrics = objective(outputs, y)
+        weight = weight.astype(losses.dtype)
         total = weight.sum()
-        means = {name: (values * weight).sum() / total for name, values in metrics.items()}
+        means = {name: (values.astype(losses.dtype) * weight).sum() / total for name, values in metrics.items()}
         return (losses * weight).sum() / total, means, state
 
     return Task(
@@ -239,7 +197,7 @@ def _task(module: Any, objective: Objective, data: _Data, axis: int = 0) -> Task
     )
 
 
-def _check_fit(built: models.Model, objective: Objective, one: np.ndarray, data: _Data, axis: int) -> None:
+def _check_fit(built: models.Model, objective: Objective, one: np.ndarray, data: Data, axis: int) -> None:
     """Shapes of the model's outputs and of the objective's values, and the labels' range, without computing."""
 
     def predict(key: jax.Array, x: jax.Array) -> jax.Array:
@@ -260,7 +218,7 @@ def _check_fit(built: models.Model, objective: Objective, one: np.ndarray, data:
             raise ValueError(f"objective must give {name} for each example, [B]; got {values.shape} for one example")
 
 
-def _check_label_range(data: _Data, classes: int) -> None:
+def _check_label_range(data: Data, classes: int) -> None:
     for name, labels in (("y", data.y), ("y_test", data.y_test)):
         if labels is not None and labels.max() >= classes:
             raise ValueError(
@@ -284,74 +242,3 @@ def _squared_error(outputs: jax.Array, y: jax.Array) -> tuple[jax.Array, dict[st
 
 def _feature_major_squared_error(outputs: jax.Array, y: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
     return ((outputs - y) ** 2).mean(axis=0), {}
-
-
-def _data(x: Any, y: Any, x_test: Any, y_test: Any, target: Callable[[str, Any], np.ndarray]) -> _Data:
-    """The four arrays, checked: finite, as many targets as inputs, test examples of the same shape as train."""
-    if (x_test is None) != (y_test is None):
-        raise ValueError("x_test and y_test must be given together, got only one of them")
-    train = _pair("", x, y, target)
-    if x_test is None:
-        return _Data(*train, None, None)
-    test = _pair("_test", x_test, y_test, target)
-    for name, first, second in zip("xy", train, test, strict=True):
-        if first.shape[1:] != second.shape[1:]:
-            raise ValueError(
-                f"{name}_test must have examples of the shape of {name}'s, {first.shape[1:]}; got {second.shape[1:]}"
-            )
-    return _Data(*train, *test)
-
-
-def _pair(suffix: str, x: Any, y: Any, target: Callable[[str, Any], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    inputs, targets = _any_array(f"x{suffix}", x), target(f"y{suffix}", y)
-    if len(inputs) != len(targets):
-        raise ValueError(f"x{suffix} and y{suffix} must be of one length, got {len(inputs)} and {len(targets)}")
-    return inputs, targets
-
-
-def _any_array(name: str, value: Any) -> np.ndarray:
-    """Integers stay what they are; other numbers become the default float type."""
-    array = np.asarray(value)
-    if array.ndim == 0 or array.shape[0] == 0:
-        raise ValueError(f"{name} must be an array with at least one example, got the shape {array.shape}")
-    if not np.issubdtype(array.dtype, np.number) and array.dtype != bool:
-        raise TypeError(f"{name} must be an array of numbers, got the type {array.dtype}")
-    bad = int(np.size(array) - np.isfinite(array).sum())
-    if bad:
-        raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
-    return array.astype(jnp.result_type(float)) if np.issubdtype(array.dtype, np.floating) else array
-
-
-def _float_array(name: str, value: Any) -> np.ndarray:
-    return _any_array(name, value).astype(jnp.result_type(float))
-
-
-def _label_array(name: str, value: Any) -> np.ndarray:
-    labels = _any_array(name, value)
-    if labels.ndim != 1:
-        raise ValueError(f"{name} must be labels [N], got the shape {labels.shape}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f"{name} must be integer labels, got the type {labels.dtype}")
-    if labels.min() < 0:
-        raise ValueError(f"{name} must be labels from 0, got {labels.min()}")
-    return labels.astype(np.int32)
-
-
-def _columns(targets: np.ndarray) -> np.ndarray:
-    return targets[:, None] if targets.ndim == 1 else targets
-
-
-def _transposed(data: _Data) -> _Data:
-    """Feature-major: the examples' axis last."""
-    if data.x.ndim != 2:
-        raise ValueError(f"x must be [N, features] for a net of tasks.mlp, got the shape {data.x.shape}")
-
-    def turned(array: np.ndarray) -> np.ndarray:
-        return np.ascontiguousarray(array.T)
-
-    return _Data(
-        turned(data.x),
-        turned(data.y),
-        None if data.x_test is None else turned(data.x_test),
-        None if data.y_test is None else turned(data.y_test),
-    )

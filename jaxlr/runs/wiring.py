@@ -6,7 +6,6 @@ the names are shared out and checked, and the factories called.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -16,12 +15,24 @@ import jax.numpy as jnp
 import optax
 
 from jaxlr import _checks
+from jaxlr._types import Hyperparameters, Optimizer, PyTree
 from jaxlr.plateau import Plateau
+from jaxlr.spaces.values import label
 from jaxlr.tasks import Task
 
-__all__ = ["Parts", "Wiring", "check", "parts", "wire"]
-
-Hyperparameters = Mapping[str, Any]
+__all__ = [
+    "Parts",
+    "Wiring",
+    "check",
+    "describe",
+    "first_rate",
+    "initial_value",
+    "parts",
+    "rates",
+    "told",
+    "transformation",
+    "wire",
+]
 
 
 class Slot(NamedTuple):
@@ -62,8 +73,8 @@ class Parts(NamedTuple):
         batch_size: examples in an update.
         rate: the learning rate as a number or a schedule, or None where only the optimizer knows it.
         plateau: the plateau's rule, or None.
-        optimizer: `learning_rate -> transformation` (or -> `(transformation, schedule)`); takes None where it has no
-            such argument.
+        optimizer: `learning_rate -> transformation` (or -> `(transformation, schedule)`), to be given a number; None
+            where `rate` is None.
     """
 
     task: Task
@@ -75,7 +86,7 @@ class Parts(NamedTuple):
 
 def wire(
     task: Task | Callable[..., Task],
-    optimizer: Callable[..., Any],
+    optimizer: Optimizer,
     schedule: Callable[..., Any] | None,
     plateau: Callable[..., Plateau] | Plateau | None,
     batch_size: int,
@@ -85,8 +96,7 @@ def wire(
     rule = plateau
     make_plateau = (lambda: rule) if isinstance(plateau, Plateau) else plateau
     wiring = Wiring(
-        # A task factory may load data: once for each of its values.
-        _slot("task", make_task)._replace(factory=functools.lru_cache(None)(make_task)),
+        _slot("task", make_task)._replace(factory=_remembered(make_task)),
         _slot("optimizer", optimizer),
         None if schedule is None else _slot("schedule", schedule),
         None if make_plateau is None else _slot("plateau", make_plateau),
@@ -105,6 +115,19 @@ def wire(
             f"as `learning_rate`; got an optimizer that takes {_listed(wiring.optimizer.names)}"
         )
     return wiring
+
+
+def _remembered(make_task: Callable[..., Task]) -> Callable[..., Task]:
+    """A task factory may load data: it is called once for each of its values, and they live as long as the wiring."""
+    known: dict[Any, Task] = {}
+
+    def make(**values: Any) -> Task:
+        name = tuple((key, label(values[key])) for key in sorted(values))
+        if name not in known:
+            known[name] = make_task(**values)
+        return known[name]
+
+    return make
 
 
 def _slot(role: str, factory: Callable[..., Any]) -> Slot:
@@ -167,7 +190,7 @@ def check(wiring: Wiring, setting: Hyperparameters) -> None:
         _checks.positive("learning_rate", setting["learning_rate"])
     built = parts(wiring, setting)
     _checks.count("batch_size", built.batch_size)
-    transformation(built, None if built.plateau is None else built.plateau.init(initial_value(built)).value)
+    transformation(built, first_rate(built, None if built.plateau is None else initial_value(built)))
 
 
 def parts(wiring: Wiring, hp: Hyperparameters) -> Parts:
@@ -200,19 +223,44 @@ def initial_value(built: Parts) -> Any:
     return 1.0 if callable(built.rate) else built.rate
 
 
-def transformation(
-    built: Parts, value: jax.Array | None
-) -> tuple[optax.GradientTransformationExtraArgs, Callable[[jax.Array, Any], Any]]:
-    """The optimizer, and `(step, opt_state) -> rate` of the update at `step`, `opt_state` being the state after it.
+def first_rate(built: Parts, value: Any) -> Any:
+    """The learning rate of the first update; None where only the optimizer knows it."""
+    if callable(built.rate):
+        rate = built.rate(jnp.int32(0))
+        return rate if value is None else rate * value
+    return built.rate if value is None else value
+
+
+def rates(built: Parts, value: jax.Array | None, steps: jax.Array) -> Any:
+    """The learning rates of the updates at `steps` `[updates]`: one for each, or a number that is all of theirs.
+
+    None where only the optimizer knows them. Like a plain number they are weakly typed, so that bfloat16 weights stay
+    bfloat16.
 
     Args:
         built: what the factories gave.
         value: the plateau's value, or None without a plateau. It changes the rate, not the update: with Keras's
             momentum, where the rate sits inside the velocity, the two differ.
+        steps: updates done before each of them, int32.
     """
-    rate = built.rate
-    if value is not None:
-        rate = functools.partial(_scaled, rate, value) if callable(rate) else value
+    if not callable(built.rate):
+        return built.rate if value is None else _weak(value)
+    found = jax.vmap(lambda step: jnp.asarray(built.rate(step), float))(steps)
+    return _weak(found if value is None else found * value)
+
+
+def _weak(array: jax.Array) -> jax.Array:
+    """The same numbers, of a type that gives way to other floats."""
+    return jax.lax.broadcast(jnp.asarray(0.0), array.shape).at[...].set(array)
+
+
+def transformation(
+    built: Parts, rate: jax.Array | float | None
+) -> tuple[optax.GradientTransformationExtraArgs, Callable[[jax.Array, Any], Any]]:
+    """The optimizer at a learning rate, and `(step, opt_state) -> rate` for a rate that only the optimizer knows.
+
+    `step` is that of an update, `opt_state` the state after it.
+    """
     made = built.optimizer(rate)
     own = None
     if isinstance(made, tuple) and not isinstance(made, optax.GradientTransformation):
@@ -220,9 +268,7 @@ def transformation(
     if not isinstance(made, optax.GradientTransformation):
         raise TypeError(f"optimizer must give an optax.GradientTransformation, got {made!r}")
 
-    def rate_of(step: jax.Array, opt_state: Any) -> Any:
-        if rate is not None:
-            return rate(step) if callable(rate) else rate
+    def rate_of(step: jax.Array, opt_state: PyTree) -> Any:
         held = optax.tree_utils.tree_get_all_with_path(opt_state, "learning_rate")
         if len(held) == 1:
             return held[0][1]
@@ -232,18 +278,18 @@ def transformation(
     return optax.with_extra_args_support(made), rate_of
 
 
-def told(opt_state: Any, transformation: optax.GradientTransformation, params: Any) -> Any:
+def told(opt_state: PyTree, transformation: optax.GradientTransformation, params: PyTree) -> PyTree:
     """The state with the learning rates that a fresh one holds: `optax.inject_hyperparams` reads them there alone."""
 
+    def holds(path: tuple[Any, ...]) -> bool:
+        return bool(path) and getattr(path[-1], "key", getattr(path[-1], "name", None)) == "learning_rate"
+
     def choose(path: tuple[Any, ...], old: Any, new: Any) -> Any:
-        name = getattr(path[-1], "key", getattr(path[-1], "name", None)) if path else None
-        return jnp.asarray(new, old.dtype) if name == "learning_rate" else old
+        return jnp.asarray(new, old.dtype) if holds(path) else old
 
+    if not any(holds(path) for path, _ in jax.tree_util.tree_flatten_with_path(opt_state)[0]):
+        return opt_state
     return jax.tree_util.tree_map_with_path(choose, opt_state, transformation.init(params))
-
-
-def _scaled(schedule: Callable[[jax.Array], Any], value: jax.Array, step: jax.Array) -> jax.Array:
-    return schedule(step) * value
 
 
 def describe(wiring: Wiring) -> str:

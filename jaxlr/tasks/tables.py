@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxlr import tasks
+from jaxlr.tasks.making import blobs_data
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NAMES", "Data", "load"]
+__all__ = ["NAMES", "Table", "load"]
 
 _BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 
 NAMES = ("blobs", *_BUNDLED)
-"""Data sets that need no file."""
+"""Table sets that need no file."""
 
 _TARGETS = ("target", "label", "y")
 _TEST_SHARE = 0.2
@@ -25,7 +25,7 @@ _MOST_CLASSES = 20
 """Integer targets with more values than this are numbers to predict, not classes."""
 
 
-class Data(NamedTuple):
+class Table(NamedTuple):
     """Examples to train and to test on.
 
     Attributes:
@@ -43,7 +43,7 @@ class Data(NamedTuple):
     kind: str
 
 
-def load(source: str | Path) -> Data:
+def load(source: str | Path) -> Table:
     """Examples by name, or from a table or arrays in a file.
 
     Where the source has no test data, a fifth of the rows, drawn with a fixed seed, is kept for testing.
@@ -76,8 +76,8 @@ def load(source: str | Path) -> Data:
     """
     path, name = Path(source), str(source)
     if name == "blobs":
-        x, y = tasks.blobs_data()
-        return Data(x[:500], y[:500].astype(np.int32), x[500:], y[500:].astype(np.int32), "classification")
+        x, y = blobs_data()
+        return Table(x[:500], y[:500].astype(np.int32), x[500:], y[500:].astype(np.int32), "classification")
     if name in _BUNDLED:
         import sklearn.datasets
 
@@ -149,7 +149,7 @@ def _prepared(
     y: np.ndarray,
     x_test: np.ndarray | None = None,
     y_test: np.ndarray | None = None,
-) -> Data:
+) -> Table:
     x, y = _checked(source, "", x, y)
     if x_test is None or y_test is None:
         x, y, x_test, y_test = _split(source, x, y)
@@ -164,9 +164,9 @@ def _prepared(
     classes = np.unique(np.concatenate([y, y_test]))
     if _are_classes(source, classes, len(y) + len(y_test)):
         found = (np.searchsorted(classes, labels).astype(np.int32) for labels in (y, y_test))
-        return Data(x, next(found), x_test, next(found), "classification")
+        return Table(x, next(found), x_test, next(found), "classification")
     mean, scale = _location(y.astype(float))
-    return Data(x, (y - mean) / scale, x_test, (y_test - mean) / scale, "regression")
+    return Table(x, (y - mean) / scale, x_test, (y_test - mean) / scale, "regression")
 
 
 def _checked(source: str, suffix: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

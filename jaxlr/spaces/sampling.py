@@ -9,7 +9,8 @@ import jax
 import numpy as np
 
 from jaxlr import _checks
-from jaxlr.spaces import Axis, Space, axis_values, forced
+from jaxlr.spaces.algebra import Axis, Space
+from jaxlr.spaces.values import axis_values, forced
 
 __all__ = ["Distribution", "ladder", "log_range", "log_uniform", "sampled", "uniform"]
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jaxlr.results import columns, final, maximised, present, text
+from jaxlr.results.labels import text
+from jaxlr.results.reading import columns, final, maximised, present
 
 if TYPE_CHECKING:
     import xarray as xr

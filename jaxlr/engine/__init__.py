@@ -1,0 +1,21 @@
+"""Many trainings: blocks of one shape, their compiled programs, the walk over their segments, and the sweep."""
+
+from jaxlr.engine.layout import Layout, Shape
+from jaxlr.engine.programs import Cost
+from jaxlr.engine.segments import Block, Decision, Segment, segments
+from jaxlr.engine.sweeps import Plan, compile_ahead, plan, prepare, sweep
+
+__all__ = [
+    "Block",
+    "Cost",
+    "Decision",
+    "Layout",
+    "Plan",
+    "Segment",
+    "Shape",
+    "compile_ahead",
+    "plan",
+    "prepare",
+    "segments",
+    "sweep",
+]

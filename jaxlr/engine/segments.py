@@ -1,0 +1,253 @@
+"""The host's loop: blocks trained segment by segment, with a decision sent back after each.
+
+A block is all that is on the devices at a time. The device computes a segment while the host reads the one before,
+where whoever walks the segments asks for the next before reading.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import warnings
+from collections.abc import Collection, Generator, Iterator, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import numpy as np
+
+from jaxlr._types import PyTree
+from jaxlr.engine import programs
+from jaxlr.engine.carries import from_host, on_host
+from jaxlr.engine.layout import Layout, Shape
+from jaxlr.engine.programs import Cost, Program
+from jaxlr.runs import Run
+from jaxlr.spaces import Group
+
+__all__ = ["Block", "Decision", "Segment", "Walk", "segments"]
+
+
+class Block(NamedTuple):
+    """Members that are trained together: settings x seeds, without the padding that fills the block's shape.
+
+    Attributes:
+        settings: positions of the settings in the space, `[n]`.
+        seeds: `[m]`.
+        rows: positions of the settings in their group, `[n]`.
+        traced: their hyperparameters, arrays `[n, ...]`.
+        done: advances made.
+        carried: what the last segment handed on, arrays of the block's shape; None before the first.
+        steered: hyperparameters were replaced, so that it cannot begin anew.
+    """
+
+    settings: np.ndarray
+    seeds: np.ndarray
+    rows: np.ndarray
+    traced: PyTree
+    done: int = 0
+    carried: PyTree = None
+    steered: bool = False
+
+
+class Segment(NamedTuple):
+    """A segment that was given to the devices.
+
+    Attributes:
+        block: the block after it. What it carries is the devices' until the walk goes on, which may use it up.
+        first: advances before it.
+        count: advances in it.
+        metrics: arrays `[count or more, rows, seeds, ...]`, the first `count`, `len(block.settings)` and
+            `len(block.seeds)` of which mean something; perhaps still being computed.
+        initial: metrics before the first advance `[rows, seeds, ...]`; empty in later segments.
+        shape: the block's shape.
+        cost: what was compiled since the segment before.
+        seconds: time spent giving it to the devices.
+    """
+
+    block: Block
+    first: int
+    count: int
+    metrics: dict[str, jax.Array]
+    initial: dict[str, jax.Array]
+    shape: Shape
+    cost: Cost
+    seconds: float
+
+
+class Decision(NamedTuple):
+    """What is to happen after a segment; as it stands, the block goes on.
+
+    Attributes:
+        stop: positions in the space of settings that are trained no further. A block ends with its last setting;
+            until then a stopped one is computed on.
+        traced: the block's hyperparameters from here on, as `Block.traced`; None to leave them.
+        pause: set the block aside until the group's other blocks have paused or ended; the settings left are then
+            gathered into as few blocks of the same shape as hold them.
+        count: advances until the next decision; a segment at most, and by default.
+    """
+
+    stop: Collection[int] = ()
+    traced: PyTree = None
+    pause: bool = False
+    count: int | None = None
+
+
+Walk: TypeAlias = Generator[Segment, Decision | None, None]
+
+
+class _Trainer(NamedTuple):
+    """What stays the same while a group is trained, but for the shape where memory runs out."""
+
+    run: Run
+    group: Group
+    program: Program
+    layout: Layout
+    key: jax.Array
+
+
+def segments(
+    run: Run,
+    groups: Sequence[Group],
+    compiled: Sequence[Program],
+    layout: Layout,
+    key: jax.Array,
+    seeds: int,
+    count: int | None = None,
+) -> Walk:
+    """Train groups of settings block by block, and yield every segment; `send` a `Decision`, or None to go on.
+
+    Where a device runs out of memory, here or while the metrics are read (`throw` the error back), what is left goes
+    on in blocks of half the size; the block that failed begins anew, and its segments come again.
+
+    Args:
+        run: what is trained.
+        groups: the settings, by what is compiled in.
+        compiled: their programs.
+        layout: the block's shape.
+        key: the sweep's key.
+        seeds: number of seeds.
+        count: advances until a block's first decision, as in `Decision`.
+    """
+    stopped: set[int] = set()
+    for group, program in zip(groups, compiled, strict=True):
+        trainer = _Trainer(run, group, program, layout, key)
+        left = _cut(_whole(group, np.arange(seeds)), layout.shape)
+        while True:
+            paused: list[Block] = []
+            trainer = yield from _round(trainer, left, paused, stopped, count)
+            if not paused:
+                break
+            left = iter(_gathered(paused, stopped, trainer.layout.shape))
+
+
+def _round(
+    trainer: _Trainer, blocks: Iterator[Block], paused: list[Block], stopped: set[int], count: int | None
+) -> Generator[Segment, Decision | None, _Trainer]:
+    """Walk blocks one after the other until each has ended or paused."""
+    cost = Cost()
+    while (block := next(blocks, None)) is not None:
+        try:
+            wanted = count
+            while block.done < trainer.run.length and not stopped.issuperset(block.settings.tolist()):
+                segment = _advanced(trainer, block, wanted)
+                block = segment.block
+                decided = (yield segment._replace(cost=cost)) or Decision()
+                cost, wanted = Cost(), decided.count
+                stopped.update(decided.stop)
+                if decided.traced is not None:
+                    block = block._replace(traced=decided.traced, steered=True)
+                if decided.pause:
+                    paused.append(block._replace(carried=on_host(block.carried)))
+                    break
+        except jax.errors.JaxRuntimeError as error:
+            half = trainer.layout.shape.halved()
+            if half is None or block.steered or not _is_out_of_memory(error):
+                raise
+            trainer, cost = _smaller(trainer, half)
+            blocks = itertools.chain.from_iterable(_cut(one, half) for one in itertools.chain([_anew(block)], blocks))
+    return trainer
+
+
+def _advanced(trainer: _Trainer, block: Block, wanted: int | None) -> Segment:
+    """The block's next segment, given to the devices."""
+    run, shape, program = trainer.run, trainer.layout.shape, trainer.program
+    count = min(trainer.layout.segment, run.length - block.done, wanted or run.length)
+    traced = jax.tree.map(lambda leaf: _padded(leaf, shape.rows), block.traced)
+    rows = programs.numbered(traced, _padded(block.rows, shape.rows).astype(np.int32))
+    args = (trainer.key, _padded(block.seeds, shape.seeds).astype(np.int32), rows)
+    began = time.perf_counter()
+    carried, initial = from_host(block.carried), {}
+    if carried is None:
+        carried, initial = (program.carried, {}) if program.start is None else program.start(*args)
+    carried, metrics = program.advance(carried, *args, np.int32(block.done), np.int32(count))
+    seconds = time.perf_counter() - began
+    after = block._replace(done=block.done + count, carried=carried)
+    return Segment(after, block.done, count, metrics, initial, shape, Cost(), seconds)
+
+
+def _whole(group: Group, seeds: np.ndarray) -> Block:
+    """A group as one block, before it is cut."""
+    return Block(group.rows, seeds, np.arange(len(group.rows)), group.traced)
+
+
+def _anew(block: Block) -> Block:
+    """A block before its first advance: what a failed segment carried is used up."""
+    return block._replace(done=0, carried=None)
+
+
+def _cut(block: Block, shape: Shape) -> Iterator[Block]:
+    """Blocks of a shape: all settings with the first seeds, then with the next."""
+    for seeds in _slices(len(block.seeds), shape.seeds):
+        for rows in _slices(len(block.settings), shape.rows):
+
+            def members(leaf: np.ndarray, rows: slice = rows, seeds: slice = seeds) -> np.ndarray:
+                return _padded(_padded(leaf[rows, seeds], shape.rows).swapaxes(0, 1), shape.seeds).swapaxes(0, 1)
+
+            yield block._replace(
+                settings=block.settings[rows],
+                seeds=block.seeds[seeds],
+                rows=block.rows[rows],
+                traced=jax.tree.map(lambda leaf, rows=rows: leaf[rows], block.traced),
+                carried=jax.tree.map(members, block.carried),
+            )
+
+
+def _gathered(paused: Sequence[Block], stopped: set[int], shape: Shape) -> Iterator[Block]:
+    """The settings of paused blocks that are trained on, in as few blocks as hold them."""
+    alike: dict[tuple[int, bool, bytes], list[Block]] = {}
+    for block in paused:
+        alike.setdefault((block.done, block.steered, block.seeds.tobytes()), []).append(block)
+    for blocks in alike.values():
+        kept = [np.flatnonzero(~np.isin(block.settings, list(stopped))) for block in blocks]
+
+        def joined(*leaves: np.ndarray, kept: list[np.ndarray] = kept) -> np.ndarray:
+            return np.concatenate([leaf[rows] for leaf, rows in zip(leaves, kept, strict=True)])
+
+        whole = blocks[0]._replace(
+            settings=joined(*(block.settings for block in blocks)),
+            rows=joined(*(block.rows for block in blocks)),
+            traced=jax.tree.map(joined, *(block.traced for block in blocks)),
+            carried=jax.tree.map(joined, *(block.carried for block in blocks)),
+        )
+        if len(whole.settings):
+            yield from _cut(whole, shape)
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()
+
+
+def _smaller(trainer: _Trainer, shape: Shape) -> tuple[_Trainer, Cost]:
+    warnings.warn(f"a device ran out of memory: going on with blocks of {shape}", stacklevel=4)
+    layout = trainer.layout._replace(shape=shape)
+    (program,), cost = programs.compiled(trainer.run, [trainer.group], layout, trainer.key)
+    return trainer._replace(layout=layout, program=program), cost
+
+
+def _slices(length: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, length, size)]
+
+
+def _padded(values: np.ndarray, size: int) -> np.ndarray:
+    """To `size` along the first axis, the last one repeated."""
+    short = size - len(values)
+    return np.concatenate([values, np.repeat(values[-1:], short, axis=0)]) if short > 0 else values

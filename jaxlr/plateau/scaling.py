@@ -1,0 +1,113 @@
+"""Plateaus inside an Optax chain: updates scaled down when a metric stands still."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+
+from jaxlr import _checks
+from jaxlr.plateau.rule import Plateau, whole_number
+from jaxlr.plateau.semantics import as_float
+from jaxlr.plateau.state import PlateauState
+
+__all__ = ["ScaleByPlateauState", "observe", "scale_by_plateau"]
+
+
+class ScaleByPlateauState(NamedTuple):
+    """State of `scale_by_plateau`: the plateau's, and the average that is being gathered for it."""
+
+    plateau: PlateauState
+    average: jax.Array
+    """Mean of the values of the unfinished window."""
+    gathered: jax.Array
+    """Values in the unfinished window, int32."""
+
+
+def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> optax.GradientTransformationExtraArgs:
+    """Scale the updates down when the metric given to `update(..., value=)` stands still.
+
+        updates <- updates * state.plateau.value,    a multiplier that starts at 1
+
+    Put it after the optimizer. It scales updates, which for an optimizer that keeps the rate inside its
+    velocity (Keras's SGD with momentum) is not the same as lowering the rate: there, set the rate itself with
+    `with_lr`.
+
+    Args:
+        plateau: from `reduce_on_plateau`; its `min_value` is a multiple of the rate.
+        accumulation_size: how many values make one metric, their mean. 1 for a metric of an epoch; for the
+            loss of each batch more, such as the number of batches in an epoch.
+
+    Returns:
+        An Optax transformation. Its `update` takes `value=`, the metric, a scalar; a step without one (or
+        with None) leaves the plateau as it is, so that an epoch's metric can be given once an epoch.
+
+    Raises:
+        ValueError, TypeError: `accumulation_size` is not a whole number of at least 1.
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> from jaxlr.plateau import reduce_on_plateau, scale_by_plateau
+        >>> tx = optax.chain(optax.sgd(1.0), scale_by_plateau(reduce_on_plateau(factor=0.5, patience=1)))
+        >>> params = jnp.zeros(())
+        >>> state = tx.init(params)
+        >>> for loss in (1.0, 1.0):
+        ...     updates, state = tx.update(jnp.ones(()), state, params, value=loss)
+        >>> print(updates)
+        -0.5
+
+    Reference:
+        Optax, `optax.contrib.reduce_on_plateau`, whose average and order of events these are.
+    """
+    _checks.positive("accumulation_size", accumulation_size)
+    whole_number("accumulation_size", accumulation_size)
+
+    def init(params: optax.Params) -> ScaleByPlateauState:
+        del params
+        return ScaleByPlateauState(plateau.init(1.0), as_float(0.0), jnp.zeros((), jnp.int32))
+
+    def update(
+        updates: optax.Updates,
+        state: ScaleByPlateauState,
+        params: optax.Params | None = None,
+        *,
+        value: ArrayLike | None = None,
+        **extra_args: Any,
+    ) -> tuple[optax.Updates, ScaleByPlateauState]:
+        del params, extra_args
+        if value is not None:
+            state = observe(plateau, accumulation_size, state, value)
+        scale = state.plateau.value
+        return jax.tree.map(lambda update: (scale * update).astype(update.dtype), updates), state
+
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def observe(
+    plateau: Plateau, accumulation_size: ArrayLike, state: ScaleByPlateauState, value: ArrayLike
+) -> ScaleByPlateauState:
+    """One more value of the average; the plateau is updated with it when `accumulation_size` are in.
+
+    Args:
+        plateau: the rule.
+        accumulation_size: how many values make one metric.
+        state: what has been gathered.
+        value: a scalar.
+
+    Returns:
+        The state, in which `plateau.reduced` and `plateau.improved` are False unless a window ended here.
+    """
+    gathered = state.gathered + 1
+    average = (state.gathered * state.average + jnp.asarray(value, state.average.dtype)) / gathered
+    full = gathered == accumulation_size
+    no = jnp.zeros_like(full)
+    waiting = state.plateau._replace(reduced=no, improved=no)
+    return ScaleByPlateauState(
+        plateau=jax.tree.map(partial(jnp.where, full), plateau.update(state.plateau, average), waiting),
+        average=jnp.where(full, 0.0, average),
+        gathered=jnp.where(full, 0, gathered),
+    )

@@ -1,0 +1,87 @@
+"""Results as files: NetCDF-4 with all that is needed to read them in a year."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxlr.results.origin import origin
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["load", "save"]
+
+
+def save(ds: xr.Dataset, path: str | Path, *, force: bool = False) -> Path:
+    """Write a result as NetCDF-4, with all that is needed to read it in a year.
+
+    Args:
+        ds: a result.
+        path: the file, usually `*.nc`.
+        force: replace an existing file.
+
+    The file is written beside and put in place when it is complete: an interrupt leaves an old one as it is.
+
+    Returns:
+        The path.
+
+    Raises:
+        FileExistsError: the file exists and `force` is not set.
+
+    >>> import tempfile
+    >>> from jaxlr import grid, sweep
+    >>> ds = sweep(lambda key, lr: {"loss": lr**2}, grid(lr=[0.5, 1.0]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     same = load(save(ds, folder + "/run.nc"))
+    >>> bool((same["loss"] == ds["loss"]).all()), same.attrs == ds.attrs
+    (True, True)
+    """
+    path = Path(path)
+    if path.exists() and not force:
+        raise FileExistsError(f"{path} exists; pass force=True (--force) to replace it")
+    attributes = {name: _storable(value) for name, value in {**origin(), **ds.attrs}.items()}
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        ds.assign_attrs(attributes).to_netcdf(part, engine="h5netcdf")
+        with part.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _storable(value: Any) -> Any:
+    """An attribute as NetCDF can hold it: text and numbers, anything else as JSON."""
+    if isinstance(value, (str, int, float, np.number)) and not isinstance(value, bool):
+        return value
+    return json.dumps(value, default=str)
+
+
+def load(path: str | Path) -> xr.Dataset:
+    """Read a result that `save` wrote, into memory. Nothing in the file is executed.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The result.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no NetCDF-4 file.
+    """
+    import xarray as xr
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"path must be a file that save wrote, got {path}, which is not there")
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except OSError as error:
+        raise ValueError(f"path must be a NetCDF-4 file that save wrote, got {path} ({error})") from error

@@ -1,0 +1,207 @@
+"""From a sweep's arrays to a labelled Dataset."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jaxlr.results.origin import origin
+from jaxlr.spaces import ABSENT, Space
+from jaxlr.spaces.values import is_narrow, is_number
+from jaxlr.spaces.values import label as identity
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["label", "text"]
+
+_MEANINGS = {
+    "loss": "training loss, running over the epoch, each batch before its update",
+    "accuracy": "training accuracy, running over the epoch, each batch before its update",
+    "val_loss": "loss over the test data after the epoch",
+    "val_accuracy": "accuracy over the test data after the epoch",
+    "rate": "learning rate of the epoch's last update; NaN where it is unknown",
+    "status": "ok; diverged: a loss was not finite; stopped: ended early; unfinished: interrupted",
+    "diverged_at": "first epoch or step with a loss that is not finite, counted from 1; 0 for never",
+}
+"""Variable -> what it holds, for whoever reads a file in a year."""
+
+
+_WITHIN = {"step_loss": ("batch",)}
+"""Dimensions within an epoch of what is recorded there; others are called `<variable>_0`, `<variable>_1` and so on."""
+
+
+def label(
+    space: Space,
+    arrays: Mapping[str, np.ndarray],
+    initial: Mapping[str, np.ndarray],
+    finished: np.ndarray,
+    attributes: Mapping[str, Any],
+    *,
+    along: str | None,
+    stride: int = 1,
+) -> xr.Dataset:
+    """A sweep's arrays as a Dataset.
+
+    Args:
+        space: the settings, in the order of the arrays.
+        arrays: variable -> values `[settings, seeds, T, ...]`.
+        initial: variable -> values before the training `[settings, seeds, ...]`.
+        finished: which members were trained to the end, `[settings, seeds]`.
+        attributes: what is to be known of the sweep.
+        along: name of the dimension of length T, `epoch` or `step`; None where T is 1 and arrays within lie along
+            `step`.
+        stride: what one place on that dimension adds to its coordinate.
+
+    Raises:
+        ValueError: the arrays are of several lengths.
+    """
+    import xarray as xr
+
+    if along is None:
+        arrays, along = {name: values[:, :, 0] for name, values in arrays.items()}, "step"
+    loss = arrays.get("loss")
+    status, first = _status(loss, finished, arrays.get("stopped"))
+    kept = {name: _masked(values, loss, first) for name, values in arrays.items() if name != "stopped"}
+    dims = space.dims
+
+    def variable(name: str, values: np.ndarray, *within: str) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
+        more = values.ndim - 2 - len(within)
+        names = (*within, *(_WITHIN.get(name) or (f"{name}_{i}" for i in range(more))))
+        meaning = {"description": _MEANINGS[name]} if name in _MEANINGS else {}
+        return (*dims, "seed", *names), values.reshape(*dims.values(), *values.shape[1:]), meaning
+
+    lengths = {values.shape[2] for values in kept.values() if values.ndim > 2}
+    if len(lengths) > 1:
+        raise ValueError(f"arrays of a training must have one length, got {sorted(lengths)}")
+    coords = {**_coordinates(space), "seed": np.arange(finished.shape[1])}
+    if lengths:
+        coords[along] = stride * np.arange(1, lengths.pop() + 1)
+    data = {name: variable(name, values, *([along] if values.ndim > 2 else [])) for name, values in kept.items()}
+    data |= {name: variable(name, values) for name, values in initial.items()}
+    data |= {"status": variable("status", status), "diverged_at": variable("diverged_at", stride * first)}
+    return xr.Dataset(data, coords, {**origin(), **attributes, **_rate_note(arrays, finished)})
+
+
+def _rate_note(arrays: Mapping[str, np.ndarray], finished: np.ndarray) -> dict[str, str]:
+    if "rate" not in arrays or not np.isnan(arrays["rate"][finished]).all():
+        return {}
+    return {
+        "rate_note": "unknown: the optimizer neither takes `learning_rate` nor holds it in its state nor comes with a "
+        "schedule"
+    }
+
+
+def _status(loss: np.ndarray | None, finished: np.ndarray, stopped: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """`status`, and where the first loss is that is not finite, counted from 1, both `[settings, seeds]`.
+
+    `stopped [settings, seeds, T]` marks the epochs that a training which ended early did not compute.
+    """
+    first = np.zeros(finished.shape, np.int32)
+    status = np.full(finished.shape, "ok", "<U10")
+    if stopped is not None:
+        status[(stopped > 0).any(axis=2)] = "stopped"
+    if loss is not None:
+        bad = ~np.isfinite(loss.reshape(*finished.shape, -1))
+        if stopped is not None:
+            bad &= stopped.reshape(bad.shape) == 0
+        first = np.where(bad.any(axis=2) & finished, bad.argmax(axis=2) + 1, 0).astype(np.int32)
+    status[first > 0] = "diverged"
+    status[~finished] = "unfinished"
+    return status, first
+
+
+def _masked(values: np.ndarray, loss: np.ndarray | None, first: np.ndarray) -> np.ndarray:
+    """What lies beside the losses: NaN from the first non-finite one on; integers have no NaN and stay."""
+    if loss is None or values.shape != loss.shape or not np.issubdtype(values.dtype, np.floating):
+        return values
+    steps = np.arange(1, (values.shape[2] if values.ndim == 3 else 1) + 1)
+    gone = (first[..., None] > 0) & (steps >= first[..., None])
+    return np.where(gone.reshape(values.shape), np.nan, values).astype(values.dtype)
+
+
+def _coordinates(space: Space) -> dict[str, Any]:
+    """Coordinates of every hyperparameter: on its dimension, or a scalar where it is fixed."""
+    coords: dict[str, Any] = {}
+    for axis in space.axes:
+        for name, column in axis.columns.items():
+            values = _column(column)
+            coords[name] = values[0] if axis.dim is None else (axis.dim, values)
+    return coords
+
+
+def _column(column: tuple[Any, ...]) -> np.ndarray:
+    """Values as a coordinate; an absent one is NaN among numbers and empty among words."""
+    present = [value for value in column if value is not ABSENT]
+    if all(is_number(value) for value in present):
+        if len(present) == len(column) and all(isinstance(value, int) for value in present):
+            return np.array(column, np.int64)
+        shown = iter(_shown(present))
+        return np.array([np.nan if value is ABSENT else next(shown) for value in column], np.float64)
+    if len(present) == len(column) and all(isinstance(value, bool) for value in present):
+        return np.array(column)
+    return np.array(_words(column))
+
+
+def _shown(values: Sequence[Any]) -> list[float]:
+    """Numbers as a coordinate shows them; they were trained as they are.
+
+    A narrow float is the shortest decimal within 2e-6 of it: float32 0.1 is 0.1, and so is each value of a
+    `jnp.logspace`, which misses its decades by some units in the last place. Where two became one, each is the
+    shortest decimal that its own type tells from its neighbours.
+    """
+    short = [_short(float(value)) if is_narrow(value) else float(value) for value in values]
+    if len(set(short)) == len(set(map(float, values))):
+        return short
+    return [float(str(value)) if is_narrow(value) else float(value) for value in values]
+
+
+def _short(value: float) -> float:
+    rounded = (float(f"{value:.{digits}g}") for digits in range(1, 10))
+    return next((near for near in rounded if abs(near - value) <= 2e-6 * abs(value)), value)
+
+
+def _words(column: tuple[Any, ...]) -> list[str]:
+    """The values in words; different values of one text, such as two lambdas, are numbered."""
+    known: dict[Any, str] = {}
+    used: Counter[str] = Counter()
+    for value in column:
+        tag = identity(value)
+        if tag not in known:
+            word = "" if value is ABSENT else text(value)
+            used[word] += 1
+            known[tag] = word if used[word] == 1 else f"{word} ({used[word]})"
+    return [known[identity(value)] for value in column]
+
+
+def text(value: Any) -> str:
+    """A hyperparameter that is no number, in words.
+
+    >>> from jaxlr import schedules
+    >>> text(schedules.cosine_decay(0.1, 1000)), text(max), text(functools.partial(max, key=len))
+    ('cosine_decay(0.1, 1000)', 'max', 'max(key=len)')
+    """
+    import jax
+
+    from jaxlr import schedules
+
+    if isinstance(value, str):
+        return value
+    if isinstance(value, jax.tree_util.Partial):
+        try:
+            return schedules.format(value)
+        except ValueError:  # a function from elsewhere
+            pass
+    if isinstance(value, (np.ndarray, jax.Array)):
+        return np.array2string(np.asarray(value), separator=", ", max_line_width=10**6)
+    if isinstance(value, functools.partial):
+        parts = [*map(text, value.args), *(f"{name}={text(part)}" for name, part in value.keywords.items())]
+        return f"{text(value.func)}({', '.join(parts)})"
+    named = getattr(value, "__qualname__", None)
+    # An address says nothing and would differ from run to run.
+    return named or " ".join(re.sub(r" at 0x[0-9a-f]+", "", str(value)).split())

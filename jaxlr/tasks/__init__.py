@@ -1,0 +1,29 @@
+"""Tasks: a model, its loss, and the data to train and test it on.
+
+A `Task` is a NamedTuple of pure functions and arrays. Build one with `blobs`, `classification`, `regression` or
+`supervised`; replace any part with `task._replace(...)`. `load` reads a table of one's own.
+"""
+
+from jaxlr.tasks.dense import MLP, from_dense, to_dense
+from jaxlr.tasks.making import blobs, blobs_data, classification, mlp, regression, supervised
+from jaxlr.tasks.models import Model, model
+from jaxlr.tasks.tables import NAMES, Table, load
+from jaxlr.tasks.task import Task
+
+__all__ = [
+    "MLP",
+    "NAMES",
+    "Model",
+    "Table",
+    "Task",
+    "blobs",
+    "blobs_data",
+    "classification",
+    "from_dense",
+    "load",
+    "mlp",
+    "model",
+    "regression",
+    "supervised",
+    "to_dense",
+]

@@ -1,0 +1,50 @@
+"""What a task is: a model, its loss, and the data to train and test it on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+from jaxlr._types import PyTree
+
+__all__ = ["Task"]
+
+
+def _stateless(key: jax.Array) -> PyTree:
+    del key
+    return ()
+
+
+class Task(NamedTuple):
+    """What is trained: pure functions and arrays.
+
+    Attributes:
+        init: `key -> params`, the initial weights.
+        loss: `(params, state, x, y, weight, key) -> (loss, metrics, state)`. `weight [B]` counts the examples of a
+            padded batch (1 or 0); the loss and each metric are weighted means, scalars. `key` is None when evaluating
+            (no dropout, running averages as they are) and a PRNG key when training.
+        x: training inputs, examples along `axis`; an array or a tree of them.
+        y: training targets, examples along `axis`, likewise.
+        x_test: test inputs, or None.
+        y_test: test targets, or None.
+        axis: the examples' axis of all four arrays: 0, or -1 for feature-major data.
+        init_state: `key -> state`, the initial mutable state (batch statistics, ...); `()` for none.
+        name: a word for tables and attributes.
+    """
+
+    init: Callable[[jax.Array], PyTree]
+    loss: Callable[..., tuple[jax.Array, dict[str, jax.Array], PyTree]]
+    x: PyTree
+    y: PyTree
+    x_test: PyTree = None
+    y_test: PyTree = None
+    axis: int = 0
+    init_state: Callable[[jax.Array], PyTree] = _stateless
+    name: str = "task"
+
+    @property
+    def examples(self) -> int:
+        """Number of training examples."""
+        return int(jax.tree.leaves(self.x)[0].shape[self.axis])
