@@ -52,7 +52,41 @@ _MODULES = (
     "tasks",
 )
 
-__all__ = ["__version__", *_MODULES, *_NAMES]
+__all__ = [
+    "Space",
+    "__version__",
+    "best",
+    "cli",
+    "compare",
+    "diagnose",
+    "diagnosis",
+    "engine",
+    "experiment",
+    "find_lr",
+    "finder",
+    "grid",
+    "inject",
+    "load",
+    "marginal",
+    "optimizers",
+    "plan",
+    "plateau",
+    "plots",
+    "reduce_on_plateau",
+    "results",
+    "run",
+    "runs",
+    "sampled",
+    "save",
+    "schedules",
+    "spaces",
+    "static",
+    "studies",
+    "sweep",
+    "table",
+    "tasks",
+    "zipped",
+]
 
 if TYPE_CHECKING:
     # The face that type checkers see; a test holds it and the names above together.

@@ -138,7 +138,7 @@ plots.contours(valley, four["x"], four["y"], columns=4, title="A valley ten time
 # next to nothing here, we need not guess the best rate: try 200 of them.
 
 # %%
-fine = jaxlr.sweep(descend_valley, jaxlr.grid(learning_rate=jaxlr.log_range(0.002, 0.4, 200)))
+fine = jaxlr.sweep(descend_valley, jaxlr.grid(learning_rate=jaxlr.spaces.log_range(0.002, 0.4, 200)))
 best = jaxlr.best(fine, "loss")
 print("best of the sweep:", best)
 print("best by the formula: 2 / (1 + 10) =", round(2 / 11, 4))
@@ -274,7 +274,9 @@ def descend_heavy(key, learning_rate, momentum):
     return {"loss": jax.lax.scan(step, (start, jnp.zeros(2)), None, length=30)[1]}
 
 
-heavy = jaxlr.sweep(descend_heavy, jaxlr.grid(learning_rate=jaxlr.log_range(0.01, 0.4, 100), momentum=[0.0, 0.5]))
+heavy = jaxlr.sweep(
+    descend_heavy, jaxlr.grid(learning_rate=jaxlr.spaces.log_range(0.01, 0.4, 100), momentum=[0.0, 0.5])
+)
 at_029 = heavy["loss"].sel(momentum=0.5).sel(learning_rate=0.29, method="nearest").isel(seed=0)
 assert at_029[-1] < at_029[0], "beyond 0.2 it still converges with momentum"
 print(jaxlr.best(heavy, "loss"))

@@ -156,11 +156,11 @@ assert abs(slope - by_hand) < 1e-4
 # %%
 optimizer = optax.adamw(schedules.warmup(schedules.cosine_decay(3e-4, 900), 100))
 
-adjustable = jaxlr.injected(optax.sgd, learning_rate=0.1, momentum=0.9)
+adjustable = jaxlr.inject.injected(optax.sgd, learning_rate=0.1, momentum=0.9)
 state = adjustable.init(jnp.zeros(3))
-print("rate in the state:", float(jaxlr.current_lr(state)))
-state = jaxlr.with_lr(state, 0.01)
-print("set by hand:      ", float(jaxlr.current_lr(state)))
+print("rate in the state:", float(jaxlr.inject.current_lr(state)))
+state = jaxlr.inject.with_lr(state, 0.01)
+print("set by hand:      ", float(jaxlr.inject.current_lr(state)))
 
 # %% [markdown]
 # ## A schedule that listens: reduce on plateau
@@ -200,7 +200,7 @@ def by_kind(kind, peak):
 
 
 race = jaxlr.experiment(task, optax.sgd, schedule=by_kind, epochs=EPOCHS)
-space = jaxlr.grid(kind=list(kinds), peak=jaxlr.ladder(0.003, 3), momentum=0.9)
+space = jaxlr.grid(kind=list(kinds), peak=jaxlr.spaces.ladder(0.003, 3), momentum=0.9)
 result = jaxlr.sweep(race, space, seeds=10)
 plots.heatmap(result, "peak", "kind", title="Each schedule at each peak")
 

@@ -35,8 +35,8 @@ import optax
 from IPython.display import Image, Markdown, display
 
 import jaxlr
-from jaxlr import mlp, plots, studies, tasks
-from jaxlr.summary import summarize
+from jaxlr import plots, studies, tasks
+from jaxlr.studies.summary import summarize
 
 # %% [markdown]
 # ## The problem
@@ -120,7 +120,7 @@ plots.final_against(results["learning-rate"], "learning_rate", "val_accuracy", t
 run = jaxlr.experiment(tasks.blobs(), optax.sgd, epochs=100)
 rates = (1.0, 0.1, 0.01, 0.001)
 weights = {f"rate {rate:g}": jaxlr.trajectory(run, {"learning_rate": rate}) for rate in rates}
-network = mlp.MLP((50,), 3)
+network = tasks.MLP((50,), 3)
 
 
 def classify(params, x):
@@ -230,7 +230,7 @@ display(Markdown(table))
 
 # %%
 sgd = jaxlr.experiment(tasks.blobs(), optax.sgd, epochs=100)
-both = jaxlr.sweep(sgd, jaxlr.grid(learning_rate=jaxlr.ladder(1e-3, 1), momentum=[0.0, 0.5, 0.9]), seeds=10)
+both = jaxlr.sweep(sgd, jaxlr.grid(learning_rate=jaxlr.spaces.ladder(1e-3, 1), momentum=[0.0, 0.5, 0.9]), seeds=10)
 chosen = {
     momentum: {"momentum": momentum, "learning_rate": jaxlr.best(both.sel(momentum=momentum)).setting["learning_rate"]}
     for momentum in (0.0, 0.9)

@@ -71,9 +71,9 @@ print(run)
 
 # %%
 spaces = {
-    "grid": grid(learning_rate=jaxlr.ladder(0.01, 1), momentum=[0.0, 0.9]),
+    "grid": grid(learning_rate=jaxlr.spaces.ladder(0.01, 1), momentum=[0.0, 0.9]),
     "zipped: values move together": zipped(learning_rate=[0.1, 0.01], momentum=[0.0, 0.9]),
-    "sampled, evenly": sampled(16, method="sobol", learning_rate=jaxlr.log_uniform(1e-3, 1)),
+    "sampled, evenly": sampled(16, method="sobol", learning_rate=jaxlr.spaces.log_uniform(1e-3, 1)),
     "product": grid(learning_rate=[0.1, 0.01]) * zipped(momentum=[0.0, 0.9], nesterov=[False, True]),
     "sum": grid(learning_rate=[0.1, 0.3]) + grid(learning_rate=[0.01], momentum=[0.9, 0.99]),
     "static": grid(learning_rate=[0.1, 0.01], width=static([16, 32])),
@@ -88,7 +88,7 @@ for name, space in spaces.items():
 # value but the *edges*: it should show a rate that is too small and one that is too large.
 
 # %%
-coarse = jaxlr.sweep(run, grid(learning_rate=jaxlr.log_range(1e-4, 10, 6), momentum=0.9), seeds=3)
+coarse = jaxlr.sweep(run, grid(learning_rate=jaxlr.spaces.log_range(1e-4, 10, 6), momentum=0.9), seeds=3)
 print(
     jaxlr.table(coarse)[["learning_rate", "val_loss", "val_loss_std", "val_accuracy", "diverged"]].to_string(
         index=False
@@ -107,7 +107,9 @@ plots.final_against(coarse, "learning_rate", title="Coarse")
 # *map* of two, a grid is easier to read:
 
 # %%
-fine = jaxlr.sweep(run, grid(learning_rate=jaxlr.log_range(0.003, 1, 8), momentum=[0.0, 0.5, 0.8, 0.9, 0.95]), seeds=4)
+fine = jaxlr.sweep(
+    run, grid(learning_rate=jaxlr.spaces.log_range(0.003, 1, 8), momentum=[0.0, 0.5, 0.8, 0.9, 0.95]), seeds=4
+)
 plots.heatmap(fine, "learning_rate", "momentum", title="Digits")
 
 # %% [markdown]
@@ -131,9 +133,9 @@ wide = jaxlr.sweep(
     sampled(
         48,
         method="sobol",
-        learning_rate=jaxlr.log_uniform(1e-3, 1),
-        one_minus_momentum=jaxlr.log_uniform(0.02, 1),
-        weight_decay=jaxlr.log_uniform(1e-6, 1e-1),
+        learning_rate=jaxlr.spaces.log_uniform(1e-3, 1),
+        one_minus_momentum=jaxlr.spaces.log_uniform(0.02, 1),
+        weight_decay=jaxlr.spaces.log_uniform(1e-6, 1e-1),
     ),
     seeds=2,
 )
@@ -260,7 +262,7 @@ def by_width(width):
     return jaxlr.tasks.classification(Wide(width), images[train], digits[train], images[choose], digits[choose])
 
 
-space = grid(width=static([16, 32, 64]), learning_rate=jaxlr.ladder(0.03, 3))
+space = grid(width=static([16, 32, 64]), learning_rate=jaxlr.spaces.ladder(0.03, 3))
 widths = jaxlr.sweep(jaxlr.experiment(by_width, optax.sgd, epochs=8), space, seeds=3)
 plots.final_against(widths, "learning_rate", title="Three widths")
 
@@ -269,9 +271,11 @@ plots.final_against(widths, "learning_rate", title="Three widths")
 
 # %%
 budget = {"seeds": 3}
-adam = jaxlr.sweep(jaxlr.experiment(task, optax.adam, epochs=8), grid(learning_rate=jaxlr.ladder(3e-4, 0.1)), **budget)
+adam = jaxlr.sweep(
+    jaxlr.experiment(task, optax.adam, epochs=8), grid(learning_rate=jaxlr.spaces.ladder(3e-4, 0.1)), **budget
+)
 heavy = jaxlr.experiment(task, lambda learning_rate: optax.sgd(learning_rate, momentum=0.9), epochs=8)
-momentum = jaxlr.sweep(heavy, grid(learning_rate=jaxlr.ladder(3e-3, 1)), **budget)
+momentum = jaxlr.sweep(heavy, grid(learning_rate=jaxlr.spaces.ladder(3e-3, 1)), **budget)
 assert adam.sizes == momentum.sizes
 print("Adam:", jaxlr.best(adam))
 print("SGD: ", jaxlr.best(momentum))
@@ -295,5 +299,5 @@ def softmax_regression(key, learning_rate):
     return {"loss": jax.lax.scan(step, start, None, length=100)[1]}
 
 
-own = jaxlr.sweep(softmax_regression, grid(learning_rate=jaxlr.ladder(0.01, 10)), seeds=2)
+own = jaxlr.sweep(softmax_regression, grid(learning_rate=jaxlr.spaces.ladder(0.01, 10)), seeds=2)
 print(jaxlr.best(own, "loss"))

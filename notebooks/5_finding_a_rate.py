@@ -31,10 +31,11 @@ import optax
 from flax import linen
 
 import jaxlr
-from jaxlr import curvature, grid, mlp, plots
+from jaxlr import grid, plots
+from jaxlr.finder import curvature
 
-data = jaxlr.data.load("digits")
-task = jaxlr.tasks.classification(mlp.MLP((32,)), data.x[:800], data.y[:800], data.x_test, data.y_test)
+data = jaxlr.tasks.tables.load("digits")
+task = jaxlr.tasks.classification(tasks.MLP((32,)), data.x[:800], data.y[:800], data.x_test, data.y_test)
 
 # %% [markdown]
 # ## The range test: raise the rate until it breaks
@@ -45,12 +46,12 @@ task = jaxlr.tasks.classification(mlp.MLP((32,)), data.x[:800], data.y[:800], da
 # \dots, N-1.$$
 #
 # The loss against the rate has three parts: flat (too small to matter), falling, exploding. Published finders differ
-# in how they read a rate off that curve. jaxlr runs the test with several **replicas** (own weights, own batches) in
+# in how they read a rate off that curve. jaxlr runs the test with several **seeds** (own weights, own batches) in
 # one program, and reads all the published suggestions from each:
 
 # %%
-curve = jaxlr.range_test(task, optax.sgd, low=1e-5, high=10.0, steps=100, replicas=8)
-found = jaxlr.suggest(curve)
+curve = jaxlr.finder.range_test(task, optax.sgd, low=1e-5, high=10.0, steps=100, seeds=8)
+found = jaxlr.finder.suggest(curve)
 plots.lr_range(found, title="Eight range tests of one task, and what each method makes of them")
 
 # %%
@@ -58,13 +59,13 @@ for method, spread in found.suggestions.items():
     if spread.rate is None:
         print(f"{method:20s} none: {spread.reason}")
     else:
-        print(f"{method:20s} {spread.rate:8.2g}   replicas from {spread.low:.2g} to {spread.high:.2g}")
+        print(f"{method:20s} {spread.rate:8.2g}   seeds from {spread.low:.2g} to {spread.high:.2g}")
 rates = [spread.rate for spread in found.suggestions.values() if spread.rate is not None]
 print(f"\nthe largest suggestion is {max(rates) / min(rates):.0f} times the smallest")
 assert max(rates) / min(rates) > 5, "the methods disagree"
 
 # %% [markdown]
-# Look at two numbers: how far the replicas of *one* method are apart, and how far the methods are from one another.
+# Look at two numbers: how far the seeds of *one* method are apart, and how far the methods are from one another.
 # The same curve gives rates that differ by an order of magnitude and more, depending on who reads it. So do not take
 # a range test for an answer, but for a bracket:
 
@@ -80,7 +81,7 @@ print(found)
 # dear as two gradients.
 
 # %%
-at_start = curvature.stability(task, replicas=8)
+at_start = curvature.stability(task, seeds=8)
 wall = at_start["largest_stable_rate"]
 print("sharpness at the initial weights:", at_start["sharpness"].values.ravel().round(2))
 print(f"largest stable rate there: {float(wall.min()):.3g} to {float(wall.max()):.3g}")
@@ -101,7 +102,7 @@ class Smooth(linen.Module):
         return linen.Dense(1)(x)[:, 0]
 
 
-patients = jaxlr.data.load("diabetes")
+patients = jaxlr.tasks.tables.load("diabetes")
 smooth = jaxlr.tasks.regression(Smooth(), patients.x[:200], patients.y[:200])
 edge = curvature.follow(smooth, optax.sgd, [0.02, 0.05, 0.1], steps=2000, every=50)
 units = edge["sharpness"].isel(seed=0) * edge["learning_rate"] / 2
@@ -126,9 +127,9 @@ assert float(late.sel(learning_rate=0.02)) < 0.7, "the smallest rate has not yet
 # side by side, so it costs the time of one:
 
 # %%
-probe = jaxlr.descend(task, optax.sgd, start=1000.0, steps=50)
+probe = jaxlr.finder.descend(task, optax.sgd, start=1000.0, steps=50)
 for rate, share in zip(probe.rates, probe.falling, strict=True):
-    print(f"rate {rate:<8g} the loss falls in {share:.0%} of the replicas")
+    print(f"rate {rate:<8g} the loss falls in {share:.0%} of the seeds")
 print("largest usable rate:", probe.rate)
 
 # %% [markdown]
@@ -140,15 +141,15 @@ print("largest usable rate:", probe.rate)
 # a budget of updates.
 
 # %%
-ladder = jaxlr.log_range(0.003, 3, 13)
-race = jaxlr.race(task, optax.sgd, ladder, steps=100)
-for place in jaxlr.rank(race)[:3]:
+ladder = jaxlr.spaces.log_range(0.003, 3, 13)
+race = jaxlr.finder.race(task, optax.sgd, ladder, steps=100)
+for place in jaxlr.finder.rank(race)[:3]:
     print(f"rate {place.rate:.2g}: loss {place.loss:.3f}, best in {place.confidence:.0%} of the bootstrap samples")
 plots.final_against(race, "learning_rate", "eval_loss", title="After 100 updates")
 
 # %% [markdown]
-# `find_lr` joins them: a range test brackets the rate, a race around it decides, and the replicas give a confidence:
-# the share of bootstrap samples of the replicas whose answer is within a factor of two of this one.
+# `find_lr` joins them: a range test brackets the rate, a race around it decides, and the seeds give a confidence:
+# the share of bootstrap samples of the seeds whose answer is within a factor of two of this one.
 
 # %%
 answer = jaxlr.find_lr(task, optax.sgd, steps=100)
@@ -207,7 +208,7 @@ assert winners[2] > 3 * winners[200]
 #
 # ## Pitfalls
 #
-# * **One curve is an anecdote**: see the replicas.
+# * **One curve is an anecdote**: see the seeds.
 # * **Smoothing delays.** A smoothed loss turns up after the raw one does; a rate read off its minimum is too high.
 # * **The suggestion is for the optimizer you tested.** Momentum 0.9 moves the wall; Adam's rates are another scale
 #   altogether. Test with the optimizer that you will use, momentum, weight decay and all.
@@ -247,5 +248,5 @@ print(f"{answer.recommendation / with_momentum.recommendation:.1f} times lower")
 print("Adam:", jaxlr.find_lr(task, optax.adam, steps=100))
 
 # %% [markdown]
-# **3.** No. It says that other replicas would have led to the same answer, within a factor of two: the answer of
+# **3.** No. It says that other seeds would have led to the same answer, within a factor of two: the answer of
 # *this test*, with its budget. The sweep above shows what the budget's bias costs.

@@ -58,7 +58,7 @@ from jaxlr import grid, plots
 
 # %%
 run = jaxlr.experiment(jaxlr.tasks.blobs(), optax.sgd, epochs=100)
-ds = jaxlr.sweep(run, grid(learning_rate=jaxlr.log_range(0.001, 3, 15)), seeds=4)
+ds = jaxlr.sweep(run, grid(learning_rate=jaxlr.spaces.log_range(0.001, 3, 15)), seeds=4)
 verdicts = jaxlr.diagnose(ds)
 
 curves, names = {}, {}
@@ -104,7 +104,7 @@ assert by_rate[3.0] not in ("healthy", "slow"), "the highest is too high"
 # With two hyperparameters the verdicts make a map, with the confidence in per cent in each cell:
 
 # %%
-space = grid(learning_rate=jaxlr.log_range(0.001, 3, 8), momentum=[0.0, 0.5, 0.9, 0.95])
+space = grid(learning_rate=jaxlr.spaces.log_range(0.001, 3, 8), momentum=[0.0, 0.5, 0.9, 0.95])
 both = jaxlr.sweep(run, space, seeds=2)
 plots.diagnosed_sweep(both, jaxlr.diagnose(both), title="Rate and momentum")
 
@@ -119,7 +119,7 @@ plots.diagnosed_sweep(both, jaxlr.diagnose(both), title="Rate and momentum")
 
 # %%
 for rate in (0.003, 0.1, 0.5):
-    check = jaxlr.probe_lower(run, {"learning_rate": rate})
+    check = jaxlr.diagnosis.probe_lower(run, {"learning_rate": rate})
     print(f"rate {rate}: {check}\n")
 
 # %% [markdown]
@@ -132,7 +132,7 @@ for rate in (0.003, 0.1, 0.5):
 # * **a few examples** must be learnt by heart, with some rate.
 
 # %%
-data = jaxlr.data.load("digits")
+data = jaxlr.tasks.tables.load("digits")
 images, digits = data.x, data.y
 
 
@@ -143,8 +143,8 @@ class Net(linen.Module):
 
 
 task = jaxlr.tasks.classification(Net(), images[:600], digits[:600])
-print(jaxlr.initial_loss_check(task))
-print(jaxlr.overfit_check(task, optax.adam, epochs=100))
+print(jaxlr.diagnosis.initial_loss_check(task))
+print(jaxlr.diagnosis.overfit_check(task, optax.adam, epochs=100))
 
 # %% [markdown]
 # And on a task that is broken in a way that is seen daily: the network ends with a ReLU, so that it cannot give
@@ -160,7 +160,7 @@ class Broken(linen.Module):
 
 
 broken = jaxlr.tasks.classification(Broken(), images[:600], digits[:600])
-verdict = jaxlr.overfit_check(broken, optax.adam, epochs=100)
+verdict = jaxlr.diagnosis.overfit_check(broken, optax.adam, epochs=100)
 print(verdict)
 assert not verdict.passed
 dead = jaxlr.sweep(jaxlr.experiment(broken, optax.sgd, epochs=20), grid(learning_rate=[0.001, 0.1]), seeds=2)
@@ -172,7 +172,7 @@ print(jaxlr.diagnose(dead)["verdict"].values)
 #
 # ## Curves from elsewhere
 #
-# `diagnose` takes any sequence of losses, a Keras `History` (or its dictionary), and what `jaxlr.loss_curves.read`
+# `diagnose` takes any sequence of losses, a Keras `History` (or its dictionary), and what `jaxlr.diagnosis.logs.read`
 # reads from a CSV or JSON log. With the validation loss it also tells overfitting. Few examples, a fifth of them with
 # wrong labels, and many epochs:
 

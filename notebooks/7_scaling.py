@@ -49,13 +49,13 @@ from jaxlr import grid, plots, static
 # %%
 task = jaxlr.tasks.blobs()
 run = jaxlr.experiment(task, optax.sgd, epochs=20)
-space = grid(learning_rate=jaxlr.log_range(1e-4, 1, 32), momentum=[0.0, 0.9])
+space = grid(learning_rate=jaxlr.spaces.log_range(1e-4, 1, 32), momentum=[0.0, 0.9])
 plan = jaxlr.plan(run, space, seeds=4)
 print(plan)
 
 # %%
 first = jaxlr.sweep(run, space, seeds=4)
-second = jaxlr.sweep(run, grid(learning_rate=jaxlr.log_range(1e-3, 3, 64), momentum=0.5), seeds=4)
+second = jaxlr.sweep(run, grid(learning_rate=jaxlr.spaces.log_range(1e-3, 3, 64), momentum=0.5), seeds=4)
 for name, ds in (("after plan", first), ("other values", second)):
     cost = {key: ds.attrs[key] for key in ("compilations", "compile_seconds", "run_seconds")}
     print(f"{name:13s}", cost)
@@ -83,7 +83,7 @@ assert sizes.attrs["compilations"] == 3
 # fit the cache of a core, and 4,096 on other devices.
 
 # %%
-members = grid(learning_rate=jaxlr.log_range(1e-4, 1, 16))
+members = grid(learning_rate=jaxlr.spaces.log_range(1e-4, 1, 16))
 chunks = (1, 4, 16, 64)
 for chunk in chunks:
     jaxlr.plan(run, members, seeds=8, chunk=chunk, devices=1)  # compiles it
@@ -107,10 +107,10 @@ plots.lines({"one device": list(timed.values())}, x=list(timed), xlabel="trainin
 
 # %%
 for chunk in (16, 64, 256):
-    need = jaxlr.plan(run, grid(learning_rate=jaxlr.log_range(1e-4, 1, 256)), seeds=1, chunk=chunk, devices=1)
+    need = jaxlr.plan(run, grid(learning_rate=jaxlr.spaces.log_range(1e-4, 1, 256)), seeds=1, chunk=chunk, devices=1)
     print(f"chunk {chunk:3d}: {need.memory / 2**20:6.2f} MiB on the device, {need.blocks} blocks")
-small = jaxlr.plan(run, grid(learning_rate=jaxlr.log_range(1e-4, 1, 64)), seeds=1, chunk=64, devices=1)
-large = jaxlr.plan(run, grid(learning_rate=jaxlr.log_range(1e-4, 1, 4096)), seeds=1, chunk=64, devices=1)
+small = jaxlr.plan(run, grid(learning_rate=jaxlr.spaces.log_range(1e-4, 1, 64)), seeds=1, chunk=64, devices=1)
+large = jaxlr.plan(run, grid(learning_rate=jaxlr.spaces.log_range(1e-4, 1, 4096)), seeds=1, chunk=64, devices=1)
 assert small.memory == large.memory, "64 times the settings, the same memory"
 print("64 and 4,096 settings:", small.memory, large.memory, "bytes;", small.blocks, "and", large.blocks, "blocks")
 
@@ -127,7 +127,7 @@ print("64 and 4,096 settings:", small.memory, large.memory, "bytes;", small.bloc
 
 # %%
 print("devices:", jax.local_devices())
-wide = grid(learning_rate=jaxlr.log_range(1e-4, 1, 64))
+wide = grid(learning_rate=jaxlr.spaces.log_range(1e-4, 1, 64))
 for devices in (1, 2):
     jaxlr.plan(run, wide, seeds=8, devices=devices)
 seconds = {1: [], 2: []}
@@ -215,7 +215,7 @@ assert len(jaxlr.plan(kinds, four).groups) == 4
 # **3.** Two blocks of 64 compute 128 members for 65: almost half is padding.
 
 # %%
-odd = grid(learning_rate=jaxlr.log_range(1e-4, 1, 65))
+odd = grid(learning_rate=jaxlr.spaces.log_range(1e-4, 1, 65))
 for chunk in (64, 33, 13):
     blocks = jaxlr.plan(run, odd, chunk=chunk, devices=1).blocks
     print(f"chunk {chunk}: {blocks} blocks, {1 - 65 / (blocks * chunk):.0%} padding")

@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 import jaxlr
-from jaxlr import mlp, optimizers, schedules, tasks
+from jaxlr import optimizers, schedules, tasks
 
 EPOCHS = 200
 DATA = Path(__file__).parent / "data"
@@ -79,7 +79,7 @@ def replay(runs: dict[str, np.ndarray], configs: list[str]) -> dict[str, np.ndar
         }
         for layer in (1, 2)
     }
-    params = jax.vmap(mlp.from_dense)(jax.tree.map(lambda a: jnp.asarray(a, float), kernels))
+    params = jax.vmap(tasks.from_dense)(jax.tree.map(lambda a: jnp.asarray(a, float), kernels))
     rows = [sgd_hyperparameters(config) for config in configs for _ in range(2)] if _is_sgd(configs) else []
     hp = {name: jnp.array([row[name] for row in rows]) for name in (rows[0] if rows else {})}
     task = tasks.blobs()
@@ -92,7 +92,7 @@ def replay(runs: dict[str, np.ndarray], configs: list[str]) -> dict[str, np.ndar
             **_factories(configs),
         )
         key = jax.random.key(0)
-        return jax.lax.scan(lambda carry, _: run.epoch(carry, key, hp), run.init(key, hp), None, length=EPOCHS)[1]
+        return jax.lax.scan(lambda carry, _: run.advance(carry, key, hp), run.init(key, hp), None, length=EPOCHS)[1]
 
     history = jax.jit(jax.vmap(one))(params, table, hp)
     return {name: np.asarray(values).reshape(len(configs), 2, EPOCHS) for name, values in history.items()}

@@ -139,7 +139,7 @@ def test_plateau_numbers_are_traced_axes_and_equal_the_loop() -> None:
     task = tasks.classification(linen.Dense(2), x[:30], y[:30], x[30:], y[30:])
     order = lambda key, epoch: jnp.arange(30)  # noqa: E731
 
-    def run(**fixed: Any) -> jaxlr.Experiment:
+    def run(**fixed: Any) -> jaxlr.runs.Run:
         def plateau(patience: Any = 1, factor: Any = 0.5, cooldown: Any = 0) -> Any:
             given = {"patience": patience, "factor": factor, "cooldown": cooldown, **fixed}
             return jaxlr.reduce_on_plateau(min_delta=0.02, **given)

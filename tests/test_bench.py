@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jaxlr.bench.points import load
 
 from jaxlr import bench, optimizers, sweep
-from jaxlr.bench.points import load
+from jaxlr.runs import experiment
 from jaxlr.spaces import grid
-from jaxlr.training import experiment
 
 RATES = np.array([1e-6, 0.01, 0.03, 0.1])
 EPOCHS = 12

@@ -67,7 +67,7 @@ def test_the_profile_adds_up(tmp_path: Path) -> None:
 
 
 def test_importing_jaxlr_sets_no_cache() -> None:
-    code = "import jax, jaxlr, jaxlr.sweeps; print(jax.config.jax_compilation_cache_dir)"
+    code = "import jax, jaxlr, jaxlr.engine; print(jax.config.jax_compilation_cache_dir)"
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "None"

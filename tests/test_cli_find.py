@@ -11,7 +11,7 @@ import pytest
 from jaxlr import cli, load
 from tests.counting import compiled_programs
 
-SMALL = ("--steps", 30, "--replicas", 2, "--no-cache")
+SMALL = ("--steps", 30, "--seeds", 2, "--no-cache")
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def test_no_recommendation_is_said(find, tmp_path: Path) -> None:
         (("--optimizer", "adagrad", "--momentum", "0.9"), "an optimizer that has one, sgd or adam; got adagrad"),
         (("--momentum", "1.5"), "momentum must be between 0 and 1, got 1.5"),
         (("--steps", "1"), "--steps must be an integer of at least 2, got 1"),
-        (("--replicas", "0"), "--replicas must be an integer of at least 1, got 0"),
+        (("--seeds", "0"), "--seeds must be an integer of at least 1, got 0"),
         (("--batch-size", "0"), "--batch-size must be an integer of at least 1, got 0"),
         (("--out", "find.png"), "--out must be a file *.nc, got find.png"),
     ],

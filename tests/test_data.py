@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from jaxlr import data, mlp, tasks
+from jaxlr import tasks
+from jaxlr.tasks import tables
 
 ROWS = "".join(f"{i},{i % 7},{'yes' if i % 2 else 'no'}\n" for i in range(20))
 
@@ -24,7 +25,7 @@ def write(folder: Path, text: str) -> Path:
     [("breast_cancer", 30, 2), ("digits", 64, 10), ("iris", 4, 3), ("wine", 13, 3), ("diabetes", 10, None)],
 )
 def test_bundled_data(name: str, features: int, classes: int | None) -> None:
-    x, y, x_test, y_test, kind = data.load(name)
+    x, y, x_test, y_test, kind = tables.load(name)
     assert x.shape[1] == x_test.shape[1] == features
     assert len(x_test) == round(0.2 * (len(x) + len(x_test)))
     assert (len(x), len(x_test)) == (len(y), len(y_test))
@@ -39,20 +40,20 @@ def test_bundled_data(name: str, features: int, classes: int | None) -> None:
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(spread[spread > 0], 1)
     assert np.isfinite(x_test).all()
-    again = data.load(name)
+    again = tables.load(name)
     np.testing.assert_array_equal(again.x_test, x_test)
 
 
 def test_blobs_are_the_tutorials() -> None:
-    found, task = data.load("blobs"), tasks.blobs()
+    found, task = tables.load("blobs"), tasks.blobs()
     np.testing.assert_array_equal(found.x.T.astype(np.float32), task.x)
     np.testing.assert_array_equal(found.y_test, task.y_test)
 
 
-@pytest.mark.parametrize("name", data.NAMES)
+@pytest.mark.parametrize("name", tables.NAMES)
 def test_every_name_makes_a_task(name: str) -> None:
-    *arrays, kind = data.load(name)
-    assert getattr(tasks, kind)(mlp.MLP((4,)), *arrays).examples == len(arrays[0])
+    *arrays, kind = tables.load(name)
+    assert getattr(tasks, kind)(tasks.MLP((4,)), *arrays).examples == len(arrays[0])
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_every_name_makes_a_task(name: str) -> None:
     ],
 )
 def test_tables(tmp_path: Path, text: str, features: int, kind: str, values: int) -> None:
-    found = data.load(write(tmp_path, text))
+    found = tables.load(write(tmp_path, text))
     assert found.x.shape[1] == features
     assert found.kind == kind
     assert len(np.unique(found.y)) == values
@@ -80,7 +81,7 @@ def test_the_training_rows_alone_standardise(tmp_path: Path) -> None:
     x, y = rng.normal(5, 2, (50, 3)), rng.normal(size=50)
     x[:, 2] = 0.1
     np.savez(tmp_path / "a.npz", x=x, y=y, x_test=x[:10] + 1, y_test=y[:10])
-    found = data.load(tmp_path / "a.npz")
+    found = tables.load(tmp_path / "a.npz")
     np.testing.assert_allclose(found.x_test[:, :2], (x[:10, :2] + 1 - x[:, :2].mean(0)) / x[:, :2].std(0))
     np.testing.assert_allclose(found.x[:, 2], 0, atol=1e-12)
     np.testing.assert_allclose(found.x_test[:, 2], 1)
@@ -89,7 +90,7 @@ def test_the_training_rows_alone_standardise(tmp_path: Path) -> None:
 
 def test_images_become_rows_and_texts_classes(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.arange(80.0).reshape(20, 2, 2), y=np.array(["b", "a"] * 10))
-    found = data.load(str(tmp_path / "a.npz"))
+    found = tables.load(str(tmp_path / "a.npz"))
     assert found.x.shape == (16, 4)
     assert set(found.y.tolist()) == {0, 1}
 
@@ -112,7 +113,7 @@ def test_images_become_rows_and_texts_classes(tmp_path: Path) -> None:
 )
 def test_bad_tables(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
-        data.load(write(tmp_path, text))
+        tables.load(write(tmp_path, text))
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -137,14 +138,14 @@ X, Y = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
 def test_bad_arrays(tmp_path: Path, arrays: dict[str, Any], words: str) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(ValueError, match=words):
-        data.load(tmp_path / "a.npz")
+        tables.load(tmp_path / "a.npz")
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "a.npz").write_text("a text")
     with pytest.raises(ValueError, match="must be a file of plain NumPy arrays"):
-        data.load(tmp_path / "a.npz")
+        tables.load(tmp_path / "a.npz")
     with pytest.raises(FileNotFoundError, match=r"data must be a file that exists, got nowhere\.csv"):
-        data.load("nowhere.csv")
+        tables.load("nowhere.csv")
     with pytest.raises(ValueError, match=r"data must be one of blobs, breast_cancer, .* got 'mnist'"):
-        data.load("mnist")
+        tables.load("mnist")

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxlr import Diagnosis, diagnose
-from jaxlr.diagnosis import VERDICTS, calibration, verdicts
+from jaxlr import diagnose
+from jaxlr.diagnosis import VERDICTS, Diagnosis, calibration, verdicts
 from jaxlr.diagnosis.curve import BLOCKS, blocks, statistics
-from scripts import diagnosis_textbook
+from scripts.suites import diagnosis_textbook
 
 FOUR = diagnosis_textbook.four()
 DRAWN = diagnosis_textbook.ideal(6, seed=123)

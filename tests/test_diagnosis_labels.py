@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from scripts import diagnosis_suite
-from scripts.diagnosis_labels import Effects, guessing, helping, label
+from scripts.suites import diagnosis_suite
+from scripts.suites.diagnosis_labels import Effects, guessing, helping, label
 
 NOTHING = Effects(
     initial=2.0,

@@ -11,21 +11,9 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxlr import (
-    diagnose,
-    experiment,
-    grid,
-    log_range,
-    log_uniform,
-    plots,
-    reduce_on_plateau,
-    results,
-    sampled,
-    sweep,
-    zipped,
-)
+from jaxlr import diagnose, experiment, grid, plots, reduce_on_plateau, results, sampled, sweep, zipped
 from jaxlr.diagnosis import VERDICTS
-from jaxlr.spaces import Space
+from jaxlr.spaces import Space, log_range, log_uniform
 
 T = np.arange(1, 61)
 
@@ -146,12 +134,12 @@ def test_stopped_and_unfinished() -> None:
 
 
 def test_a_sweep_of_trainings_with_validation_and_rate() -> None:
-    from jaxlr import mlp, tasks
+    from jaxlr import tasks
 
     rng = np.random.default_rng(0)
     y = np.arange(80) % 2
     x = rng.normal(size=(80, 10)) + 0.7 * y[:, None]
-    task = tasks.classification(mlp.MLP((32,)), x[:30], y[:30], x[30:], y[30:])
+    task = tasks.classification(tasks.MLP((32,)), x[:30], y[:30], x[30:], y[30:])
     ds = sweep(experiment(task, optax.adam, epochs=60), grid(learning_rate=[1e-3, 0.03]), seeds=2, devices=1)
     found = diagnose(ds)
     assert found["verdict"].sel(learning_rate=1e-3) == "slow"
@@ -160,10 +148,10 @@ def test_a_sweep_of_trainings_with_validation_and_rate() -> None:
 
 
 def test_a_plateau_that_stops() -> None:
-    from jaxlr import mlp, tasks
+    from jaxlr import tasks
 
     run = experiment(
-        tasks.classification(mlp.MLP((4,)), np.eye(12), np.arange(12) % 2),
+        tasks.classification(tasks.MLP((4,)), np.eye(12), np.arange(12) % 2),
         optax.sgd,
         epochs=12,
         plateau=lambda: reduce_on_plateau(patience=1, factor=0.01, min_delta=10.0, min_value=1e-3, stop=True),

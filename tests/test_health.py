@@ -9,14 +9,15 @@ import optax
 import pytest
 from flax import linen
 
-from jaxlr import experiment, initial_loss_check, mlp, optimizers, overfit_check, probe_lower, schedules, tasks
+from jaxlr import experiment, optimizers, schedules, tasks
+from jaxlr.diagnosis import initial_loss_check, overfit_check, probe_lower
 from tests.counting import compiled_programs
 
 
 def small(classes: int = 3) -> tasks.Task:
     rng = np.random.default_rng(0)
     y = np.arange(60) % classes
-    return tasks.classification(mlp.MLP((16,)), rng.normal(size=(60, 5)) + y[:, None], y)
+    return tasks.classification(tasks.MLP((16,)), rng.normal(size=(60, 5)) + y[:, None], y)
 
 
 def test_a_model_that_learns_by_heart_passes() -> None:
@@ -48,7 +49,7 @@ def test_the_initial_loss_of_zero_weights_is_chance() -> None:
 def test_inputs_of_a_thousand_fail_the_initial_loss() -> None:
     y = np.arange(30) % 3
     x = 1000 * np.random.default_rng(0).normal(size=(30, 4))
-    check = initial_loss_check(tasks.classification(mlp.MLP((8,)), x, y))
+    check = initial_loss_check(tasks.classification(tasks.MLP((8,)), x, y))
     assert not check.passed
     assert "higher than chance" in check.explanation
 

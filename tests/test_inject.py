@@ -11,9 +11,8 @@ import optax
 import pytest
 
 from jaxlr import optimizers, schedules
-from jaxlr.accumulation import accumulate_on_plateau
 from jaxlr.inject import current_lr, injected, per_group, with_lr
-from jaxlr.plateau import reduce_on_plateau, scale_by_plateau
+from jaxlr.plateau import accumulate_on_plateau, reduce_on_plateau, scale_by_plateau
 
 PARAMS = {"w": jnp.ones((3,)), "b": jnp.ones((2,))}
 GRADS = jax.tree.map(jnp.ones_like, PARAMS)

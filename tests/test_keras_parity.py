@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from jaxlr import claims, studies
+from jaxlr import studies
+from jaxlr.studies import claims
 from tests import keras_reference as keras
 
 RUNS = keras.load()

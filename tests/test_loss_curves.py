@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jaxlr import loss_curves
+from jaxlr.diagnosis import logs
 
 
-def read(tmp_path: Path, text: str) -> loss_curves.LossCurve:
+def read(tmp_path: Path, text: str) -> logs.LossCurve:
     path = tmp_path / "curve.csv"
     path.write_text(text)
-    return loss_curves.read(path)
+    return logs.read(path)
 
 
 def test_own_columns(tmp_path: Path) -> None:
@@ -115,4 +115,4 @@ def test_bad_files(tmp_path: Path, text: str, words: str) -> None:
 
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="must be a file that exists"):
-        loss_curves.read(tmp_path / "none.csv")
+        logs.read(tmp_path / "none.csv")

@@ -11,8 +11,7 @@ import optax
 import pytest
 from sklearn.datasets import make_blobs
 
-from jaxlr.accumulation import accumulate_on_plateau
-from jaxlr.plateau import reduce_on_plateau, scale_by_plateau
+from jaxlr.plateau import accumulate_on_plateau, reduce_on_plateau, scale_by_plateau
 
 RATE, BATCH, EPOCHS, SEEDS = 0.1, 4, 32, 4
 X, Y = make_blobs(n_samples=1000, centers=3, n_features=2, cluster_std=2, random_state=2)

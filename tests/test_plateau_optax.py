@@ -10,8 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from jaxlr.accumulation import accumulate_on_plateau, accumulation_steps
-from jaxlr.plateau import reduce_on_plateau, scale_by_plateau
+from jaxlr.plateau import accumulate_on_plateau, accumulation_steps, reduce_on_plateau, scale_by_plateau
 
 PARAMS = {"w": jnp.ones((3,)), "b": jnp.ones(())}
 GRADS = jax.tree.map(jnp.ones_like, PARAMS)

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxlr._trend import falling
 from jaxlr.plateau import reduce_on_plateau
+from jaxlr.plateau.trend import falling
 
 WINDOW = 24
 FALLING = jax.jit(jax.vmap(falling, (0, 0)))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from jaxlr import grid, log_uniform, plots, results, sampled, uniform, zipped
-from jaxlr.spaces import Space
+from jaxlr import grid, plots, results, sampled, zipped
+from jaxlr.spaces import Space, log_uniform, uniform
 
 NAN = float("nan")
 

@@ -98,7 +98,7 @@ def test_bad_boundaries(change: dict[str, Any], message: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def run() -> jaxlr.training.Experiment:
+def run() -> jaxlr.runs.Experiment:
     """Logistic regression of few points, quick to compile."""
     rng = np.random.default_rng(0)
     model = (lambda key: jax.random.normal(key, (2, 2)), lambda params, x: x @ params)
@@ -106,7 +106,7 @@ def run() -> jaxlr.training.Experiment:
     return jaxlr.experiment(task, optax.sgd, epochs=4, batch_size=8)
 
 
-def test_a_trajectory_is_the_training_of_a_sweep(run: jaxlr.training.Experiment) -> None:
+def test_a_trajectory_is_the_training_of_a_sweep(run: jaxlr.runs.Experiment) -> None:
     weights = jaxlr.trajectory(run, {"learning_rate": 0.01, "momentum": 0.9}, seed=2)
     space = grid(learning_rate=[0.01], momentum=0.9)
     _, last = jaxlr.sweep(run, space, seeds=3, keep="last", devices=1)
@@ -116,12 +116,12 @@ def test_a_trajectory_is_the_training_of_a_sweep(run: jaxlr.training.Experiment)
     assert not np.allclose(jax.tree.leaves(weights)[0], jax.tree.leaves(other)[0])
 
 
-def test_a_trajectory_starts_before_the_first_update_whatever_the_rate(run: jaxlr.training.Experiment) -> None:
+def test_a_trajectory_starts_before_the_first_update_whatever_the_rate(run: jaxlr.runs.Experiment) -> None:
     first, second = (jaxlr.trajectory(run, {"learning_rate": rate}) for rate in (0.1, 0.01))
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(a[0], b[0]), first, second)
 
 
-def test_bad_trajectories(run: jaxlr.training.Experiment) -> None:
+def test_bad_trajectories(run: jaxlr.runs.Experiment) -> None:
     with pytest.raises(TypeError, match="run must be an experiment"):
         jaxlr.trajectory(lambda key, lr: {}, {"lr": 1.0})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="seed"):

@@ -11,8 +11,8 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 import jaxlr
-from jaxlr import grid, log_uniform, plots, results, sampled, static, uniform, zipped
-from jaxlr.spaces import Space
+from jaxlr import grid, plots, results, sampled, static, zipped
+from jaxlr.spaces import Space, log_uniform, uniform
 
 NAN = float("nan")
 EPOCHS = 6
@@ -27,7 +27,7 @@ SPACES: dict[str, Space] = {
     "zipped": zipped(lr=[0.01, 0.1, 1.0], patience=[1, 2, 3]),
     "sampled": sampled(20, lr=log_uniform(1e-4, 1), momentum=uniform(0, 1), nesterov=[False, True]),
     "concatenated": grid(name="sgd", lr=[0.1, 1.0], momentum=[0.5, 0.9]) + grid(name=["adam"], lr=[0.01, 0.1]),
-    "many values": grid(lr=jaxlr.log_range(1e-5, 1, 12)),
+    "many values": grid(lr=jaxlr.spaces.log_range(1e-5, 1, 12)),
     "many settings": grid(lr=[0.1, 0.2, 0.3, 0.4], momentum=[0.0, 0.1, 0.2, 0.3, 0.4], nesterov=[False, True]),
 }
 

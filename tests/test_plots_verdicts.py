@@ -7,8 +7,8 @@ import pytest
 import xarray as xr
 from matplotlib.colors import to_hex
 
-from jaxlr import Diagnosis, diagnose, grid, plots, results
-from jaxlr.diagnosis import VERDICTS
+from jaxlr import diagnose, grid, plots, results
+from jaxlr.diagnosis import VERDICTS, Diagnosis
 from jaxlr.spaces import Space
 
 T = np.arange(1, 41)

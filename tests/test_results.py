@@ -13,23 +13,8 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from jaxlr import (
-    best,
-    compare,
-    grid,
-    load,
-    log_uniform,
-    marginal,
-    results,
-    sampled,
-    save,
-    schedules,
-    sweep,
-    table,
-    uniform,
-    zipped,
-)
-from jaxlr.spaces import Space
+from jaxlr import best, compare, grid, load, marginal, results, sampled, save, schedules, sweep, table, zipped
+from jaxlr.spaces import Space, log_uniform, uniform
 
 NAN = float("nan")
 SPACES = {

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxlr import schedules as s
-from scripts import schedule_accuracy
+from scripts.suites import schedule_accuracy
 from tests.schedule_examples import NAMES, example
 
 laws = settings(deadline=None, derandomize=True, max_examples=25)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import pickle
 from typing import Any
 
 import jax
@@ -12,8 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxlr import grid, ladder, log_range, log_uniform, sampled, schedules, static, uniform, zipped
-from jaxlr.spaces import Space, group, label
+from jaxlr import grid, sampled, schedules, static, sweep, zipped
+from jaxlr.spaces import Space, group, ladder, log_range, log_uniform, uniform
+from jaxlr.spaces.values import label
 
 law = functools.partial(settings, deadline=None, derandomize=True, max_examples=60)
 
@@ -144,19 +147,53 @@ def test_large_arrays_that_print_alike_stay_apart() -> None:
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        (np.float32([0.1, 0.3]), [0.1, 0.3]),
-        (jnp.logspace(-4, 0, 5), [1e-4, 1e-3, 1e-2, 0.1, 1.0]),
         (np.arange(3), [0, 1, 2]),
         (range(3), [0, 1, 2]),
         ((0.1, 0.2), [0.1, 0.2]),
         (np.array([True, False]), [True, False]),
-        (jnp.array([0.5, 0.25], jnp.bfloat16), [0.5, 0.25]),
     ],
 )
 def test_values_are_the_users_own(values: Any, expected: list[Any]) -> None:
     found = [row["x"] for row in grid(x=values).rows()]
     assert found == expected
     assert [type(value) for value in found] == [type(value) for value in expected]
+
+
+NARROW = [
+    (np.float32([0.1, 0.3]), [0.1, 0.3]),
+    (np.float32([1 / 3, 0.12345678]), [0.333333, 0.123457]),
+    (np.float32([1e9 / 3, 0.0]), [333333000.0, 0.0]),
+    (jnp.logspace(-4, 0, 5), [1e-4, 1e-3, 1e-2, 0.1, 1.0]),
+    (jnp.array([0.5, 0.25], jnp.bfloat16), [0.5, 0.25]),
+    (np.float32([0.1, np.nextafter(np.float32(0.1), np.float32(1))]), [0.1, 0.10000001]),
+]
+
+
+@pytest.mark.parametrize(("values", "labels"), NARROW)
+def test_a_narrow_float_is_trained_to_the_bit_under_a_short_label(values: Any, labels: list[float]) -> None:
+    def train(key: jax.Array, x: jax.Array) -> dict[str, jax.Array]:
+        return {"given": x}
+
+    (part,) = group(grid(x=values))
+    np.testing.assert_array_equal(part.traced["x"], np.asarray(values, np.float32))
+    ds = sweep(train, grid(x=values), devices=1)
+    np.testing.assert_array_equal(ds["given"].isel(seed=0), np.asarray(values, np.float32))
+    assert ds["x"].values.tolist() == labels
+
+
+def test_a_mark_of_absence_survives_copies() -> None:
+    both = grid(lr=[0.1]) + grid(lr=[0.2], momentum=[0.5])
+    for copied in (pickle.loads(pickle.dumps(both)), copy.deepcopy(both)):
+        assert list(copied.rows()) == list(both.rows()) == [{"lr": 0.1}, {"lr": 0.2, "momentum": 0.5}]
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), [([1e50], "1e\\+50"), ([1e-50], "1e-50"), ([0.1, -1e39], "-1e\\+39")]
+)
+def test_numbers_that_do_not_fit_are_refused(values: list[float], words: str) -> None:
+    with pytest.raises(ValueError, match=f"lr must fit float32 .*{words}"):
+        group(grid(lr=values))
+    assert len(group(grid(lr=[0.0, 1e-44]))) == 1
 
 
 @pytest.mark.parametrize("single", [0.1, np.float32(0.5), jnp.float32(0.5), "adam", None, True])

@@ -98,7 +98,7 @@ def test_the_guard_of_layers_can_fail() -> None:
 
 @pytest.mark.parametrize(
     "statement",
-    ["import jaxlr", "import jaxlr.sweeps, jaxlr.tasks, jaxlr.schedules", "import jaxlr; jaxlr.tasks.blobs()"],
+    ["import jaxlr", "import jaxlr.engine.sweeps, jaxlr.tasks, jaxlr.schedules", "import jaxlr; jaxlr.tasks.blobs()"],
 )
 def test_import_loads_nothing_heavy(statement: str) -> None:
     heavy = ("matplotlib", "sklearn", "pandas", "xarray")

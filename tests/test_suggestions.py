@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxlr import suggestions
-from jaxlr.suggestions import PUBLISHED, Suggestion
+from jaxlr.finder import published
+from jaxlr.finder.published import PUBLISHED, Suggestion
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "finders.json").read_text())
 RATES = np.geomspace(RECORDED["low"], RECORDED["high"], 100)
@@ -31,12 +31,12 @@ def test_as_the_library_itself(curve: str, method: str) -> None:
     ("method", "losses", "expected"),
     [
         # An average of a falling line falls; the first tenth and the last five points are cut off.
-        (suggestions.fastai_minimum, np.linspace(1, 0, 100), RATES[94] / 10),
+        (published.fastai_minimum, np.linspace(1, 0, 100), RATES[94] / 10),
         # Weights of 1/20: 1, 0.95, 0.9025, ...; the central difference is steepest around the first zero.
-        (suggestions.torch_lr_finder, STEP, RATES[60]),
-        (suggestions.ignite, STEP, RATES[60]),
+        (published.torch_lr_finder, STEP, RATES[60]),
+        (published.ignite, STEP, RATES[60]),
         # The window of 20 first sees the whole drop at the step.
-        (suggestions.keras_lr_finder, STEP, RATES[60]),
+        (published.keras_lr_finder, STEP, RATES[60]),
     ],
 )
 def test_by_hand(method, losses: np.ndarray, expected: float) -> None:
@@ -58,16 +58,16 @@ def test_by_hand(method, losses: np.ndarray, expected: float) -> None:
 )
 def test_the_valley_by_hand(losses: list[float], position: int) -> None:
     rates = np.geomspace(1, 2, len(losses))
-    assert suggestions._valley(rates, np.array(losses, float)) == rates[position]
+    assert published._valley(rates, np.array(losses, float)) == rates[position]
 
 
 def test_the_slide_by_hand() -> None:
     rates = np.arange(1.0, 31.0)
     flat = np.ones(30)
-    assert suggestions._slide(rates, flat) == rates[-16]
+    assert published._slide(rates, flat) == rates[-16]
     # The last point jumps: the slopes at the last two positions differ from those 15 to the left, the third's does not.
     jump = np.append(np.ones(29), 2.0)
-    assert suggestions._slide(rates, jump) == rates[-17]
+    assert published._slide(rates, jump) == rates[-17]
 
 
 NOTHING = {
@@ -123,9 +123,9 @@ def test_no_curve_is_an_exception_or_a_rate_from_nowhere(losses: list[float], me
 )
 def test_what_is_no_curve_is_an_error(rates, losses, words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        suggestions.fastai_valley(rates, losses)
+        published.fastai_valley(rates, losses)
 
 
 def test_the_window_is_a_count() -> None:
     with pytest.raises(ValueError, match="window"):
-        suggestions.keras_lr_finder(RATES, STEP, window=0)
+        published.keras_lr_finder(RATES, STEP, window=0)

@@ -13,7 +13,8 @@ import pytest
 from flax import linen, nnx
 from sklearn.datasets import make_blobs
 
-from jaxlr import mlp, models, tasks
+from jaxlr import tasks
+from jaxlr.tasks import dense, models
 
 X = np.random.default_rng(0).normal(size=(40, 6))
 LABELS = np.arange(40) % 4
@@ -41,7 +42,7 @@ def test_blobs_task_holds_them(blobs: tasks.Task) -> None:
 
 def test_initial_weights_are_he_and_glorot_uniform(blobs: tasks.Task) -> None:
     keys = jax.random.split(jax.random.key(0), 200)
-    dense = jax.vmap(lambda key: mlp.to_dense(blobs.init(key)))(keys)
+    dense = jax.vmap(lambda key: tasks.to_dense(blobs.init(key)))(keys)
     hidden, last = dense["Dense_0"], dense["Dense_1"]
     assert hidden["kernel"].shape == (200, 2, 50)
     assert last["kernel"].shape == (200, 50, 3)
@@ -72,7 +73,7 @@ def test_fast_net_has_the_gradients_of_the_plain_one(features: int, widths: tupl
     x = np.random.default_rng(1).normal(size=(33, features)).astype(np.float32)
     labels = jnp.asarray(np.arange(33) % widths[-1])
     weight = jnp.asarray(np.arange(33) < 21, jnp.float32)
-    fast = tasks.classification(mlp.MLP(widths[:-1], widths[-1]), x, labels)
+    fast = tasks.classification(tasks.MLP(widths[:-1], widths[-1]), x, labels)
     params = fast.init(jax.random.key(3))
     plain = Plain(widths)
 
@@ -84,19 +85,19 @@ def test_fast_net_has_the_gradients_of_the_plain_one(features: int, widths: tupl
         return fast.loss(params, fast.init_state(jax.random.key(0)), fast.x, fast.y, weight, None)[0]
 
     value, gradient = jax.value_and_grad(fast_loss)(params)
-    expected, plain_gradient = jax.value_and_grad(plain_loss)(mlp.to_dense(params))
+    expected, plain_gradient = jax.value_and_grad(plain_loss)(tasks.to_dense(params))
     assert float(value) == pytest.approx(float(expected), rel=1e-5)
     jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), mlp.to_dense(gradient), plain_gradient
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-6), tasks.to_dense(gradient), plain_gradient
     )
 
 
 def test_gradient_by_the_input_is_right() -> None:
-    net = mlp.MLP((5,), 2)
+    net = tasks.MLP((5,), 2)
     params = net.init(jax.random.key(0), jnp.zeros((3, 1)))
     x = jnp.asarray(np.random.default_rng(2).normal(size=(3, 4)), jnp.float32)
     plain = Plain((5, 2))
-    dense = {"params": mlp.to_dense(params["params"])}
+    dense = {"params": tasks.to_dense(params["params"])}
     got = jax.grad(lambda x: (net.apply(params, x) ** 2).sum())(x)
     want = jax.grad(lambda x: (plain.apply(dense, x) ** 2).sum())(x.T).T
     np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
@@ -104,19 +105,19 @@ def test_gradient_by_the_input_is_right() -> None:
 
 def test_a_net_without_outputs_says_so() -> None:
     with pytest.raises(ValueError, match="outputs must be set"):
-        mlp.MLP((4,)).init(jax.random.key(0), jnp.zeros((2, 1)))
+        tasks.MLP((4,)).init(jax.random.key(0), jnp.zeros((2, 1)))
 
 
 def test_dense_parameters_go_there_and_back() -> None:
-    params = mlp.MLP((7, 5), 3).init(jax.random.key(0), jnp.zeros((4, 1)))["params"]
-    jax.tree.map(np.testing.assert_array_equal, dict(params), mlp.from_dense(mlp.to_dense(params)))
+    params = tasks.MLP((7, 5), 3).init(jax.random.key(0), jnp.zeros((4, 1)))["params"]
+    jax.tree.map(np.testing.assert_array_equal, dict(params), tasks.from_dense(tasks.to_dense(params)))
 
 
 @pytest.mark.parametrize("classes", [2, 3, 32, 33, 40])
 def test_class_scores_are_the_exact_cross_entropy(classes: int) -> None:
     logits = np.random.default_rng(3).normal(size=(classes, 64)) * 30
     labels = np.arange(64) % classes
-    losses, correct = mlp.class_scores(jnp.asarray(logits, jnp.float32), jnp.asarray(labels))
+    losses, correct = dense.class_scores(jnp.asarray(logits, jnp.float32), jnp.asarray(labels))
     shifted = logits - logits.max(axis=0)
     expected = np.log(np.exp(shifted).sum(axis=0)) - shifted[labels, np.arange(64)]
     np.testing.assert_allclose(losses, expected, rtol=1e-5, atol=1e-4)
@@ -126,7 +127,7 @@ def test_class_scores_are_the_exact_cross_entropy(classes: int) -> None:
 @pytest.mark.parametrize("classes", [3, 40])
 def test_a_tie_is_the_first_class(classes: int) -> None:
     labels = jnp.arange(classes)
-    _, correct = mlp.class_scores(jnp.zeros((classes, classes)), labels)
+    _, correct = dense.class_scores(jnp.zeros((classes, classes)), labels)
     assert correct.tolist() == [1.0] + [0.0] * (classes - 1)
 
 
@@ -165,7 +166,7 @@ MODULES = {
     "nnx function": lambda r: nnx.Linear(6, 4, rngs=r),
     "equinox": equinox_net,
     "functions": (plain_init, lambda params, x: x @ params),
-    "fast": mlp.MLP((8,)),
+    "fast": tasks.MLP((8,)),
 }
 
 
@@ -208,13 +209,13 @@ def test_dropout_needs_a_key_and_evaluation_is_deterministic() -> None:
 
 def test_regression_loss_is_the_mean_squared_error() -> None:
     y = X[:, :2] * 2 + 1
-    for module in (linen.Dense(2), mlp.MLP((), 2), mlp.MLP(())):
+    for module in (linen.Dense(2), tasks.MLP((), 2), tasks.MLP(())):
         task = tasks.regression(module, X, y)
         params = task.init(jax.random.key(0))
         loss, metrics, _ = task.loss(params, task.init_state(jax.random.key(0)), task.x, task.y, jnp.ones(40), None)
         kernel, bias = (
-            (mlp.to_dense(params)["Dense_0"][name] for name in ("kernel", "bias"))
-            if isinstance(module, mlp.MLP)
+            (tasks.to_dense(params)["Dense_0"][name] for name in ("kernel", "bias"))
+            if isinstance(module, tasks.MLP)
             else (params["kernel"], params["bias"])
         )
         assert float(loss) == pytest.approx(float(((X @ kernel + bias - y) ** 2).mean()), rel=1e-4)
@@ -267,14 +268,14 @@ def test_bad_widths_are_refused(widths: Any, error: type[Exception], message: st
 )
 def test_bad_data_is_refused(arguments: tuple, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        tasks.classification(mlp.MLP((4,)), *arguments)
+        tasks.classification(tasks.MLP((4,)), *arguments)
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
         (lambda: tasks.classification(linen.Dense(3), X, LABELS), "y must hold labels from 0 to 2 for 3 logits, got 3"),
-        (lambda: tasks.classification(mlp.MLP((4,), 3), X, LABELS), "labels from 0 to 2"),
+        (lambda: tasks.classification(tasks.MLP((4,), 3), X, LABELS), "labels from 0 to 2"),
         (lambda: tasks.regression(linen.Dense(2), X, X[:, 0]), "module must give outputs of the targets' shape"),
         (lambda: tasks.supervised(linen.Dense(2), lambda o, y: (o.mean(), {}), X, LABELS), "objective must give loss"),
     ],

@@ -12,7 +12,8 @@ import pytest
 from flax import linen
 
 import jaxlr
-from jaxlr import experiment, grid, mlp, optimizers, reduce_on_plateau, schedules, sweep, tasks, training
+from jaxlr import experiment, grid, optimizers, reduce_on_plateau, schedules, sweep, tasks
+from jaxlr.runs import RECORDS, evaluate, shuffle, updates
 
 X = np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32)
 Y = np.arange(50) % 3
@@ -62,7 +63,7 @@ def test_an_epoch_is_the_plain_loop(norm: bool, batch_size: int) -> None:
     task = small(norm)
     run = experiment(task, optax.sgd, epochs=1, batch_size=batch_size, order=lambda key, epoch: jnp.asarray(order))
     hp = {"learning_rate": 0.05}
-    carry, metrics = jax.jit(lambda: run.epoch(run.init(KEY, hp), KEY, hp))()
+    carry, metrics = jax.jit(lambda: run.advance(run.init(KEY, hp), KEY, hp))()
     expected = by_hand(task, optax.sgd(0.05), order, batch_size)
     assert set(metrics) == {*expected, "rate"}
     for name, value in expected.items():
@@ -71,20 +72,20 @@ def test_an_epoch_is_the_plain_loop(norm: bool, batch_size: int) -> None:
 
 
 def test_evaluation_in_blocks_is_evaluation_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    for task in (small(), tasks.classification(mlp.MLP((6,)), X, Y, X, Y)):
+    for task in (small(), tasks.classification(tasks.MLP((6,)), X, Y, X, Y)):
         params, state = task.init(KEY), task.init_state(KEY)
-        whole = training._evaluate(training._on_test(task), params, state)
-        monkeypatch.setattr(training, "_AT_ONCE", 8)
-        blocks = training._evaluate(training._on_test(task), params, state)
+        whole = evaluate(task, params, state, test=True)
+        monkeypatch.setattr(updates, "_AT_ONCE", 8)
+        blocks = evaluate(task, params, state, test=True)
         monkeypatch.undo()
         for name in whole:
             assert float(blocks[name]) == pytest.approx(float(whole[name]), rel=1e-5)
 
 
 def test_without_test_data_there_are_no_test_metrics() -> None:
-    run = experiment(tasks.classification(mlp.MLP((4,)), X, Y), optax.sgd, epochs=1)
+    run = experiment(tasks.classification(tasks.MLP((4,)), X, Y), optax.sgd, epochs=1)
     hp = {"learning_rate": 0.1}
-    assert set(run.epoch(run.init(KEY, hp), KEY, hp)[1]) == {"loss", "accuracy", "rate"}
+    assert set(run.advance(run.init(KEY, hp), KEY, hp)[1]) == {"loss", "accuracy", "rate"}
 
 
 def test_the_order_is_given_the_epoch_from_one() -> None:
@@ -94,22 +95,22 @@ def test_the_order_is_given_the_epoch_from_one() -> None:
         seen.append(int(epoch))
         return jnp.arange(50)
 
-    run = experiment(tasks.classification(mlp.MLP((4,)), X, Y), optax.sgd, epochs=3, batch_size=16, order=order)
+    run = experiment(tasks.classification(tasks.MLP((4,)), X, Y), optax.sgd, epochs=3, batch_size=16, order=order)
     hp = {"learning_rate": 0.1}
     carry = run.init(KEY, hp)
     for _ in range(3):
-        carry, _ = run.epoch(carry, KEY, hp)
+        carry, _ = run.advance(carry, KEY, hp)
     assert seen == [1, 2, 3]
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 500, 4096, 5000])
 def test_shuffle_is_a_permutation(n: int) -> None:
-    assert sorted(training.shuffle(KEY, n).tolist()) == list(range(n))
+    assert sorted(shuffle(KEY, n).tolist()) == list(range(n))
 
 
 def test_shuffle_is_uniform() -> None:
     keys = jax.random.split(KEY, 20_000)
-    orders = np.asarray(jax.vmap(lambda key: training.shuffle(key, 4))(keys))
+    orders = np.asarray(jax.vmap(lambda key: shuffle(key, 4))(keys))
     codes = np.unique(orders @ [64, 16, 4, 1], return_counts=True)[1]
     assert len(codes) == 24
     # 23 degrees of freedom: above 49.7 in one of 1,000 uniform shuffles.
@@ -117,8 +118,8 @@ def test_shuffle_is_uniform() -> None:
 
 
 def rate_after(optimizer: Any, hp: dict[str, Any], **slots: Any) -> float:
-    run = experiment(tasks.classification(mlp.MLP((4,)), X, Y), optimizer, epochs=1, batch_size=10, **slots)
-    return float(run.epoch(run.init(KEY, hp), KEY, hp)[1]["rate"])
+    run = experiment(tasks.classification(tasks.MLP((4,)), X, Y), optimizer, epochs=1, batch_size=10, **slots)
+    return float(run.advance(run.init(KEY, hp), KEY, hp)[1]["rate"])
 
 
 def test_the_recorded_rate_is_known_not_guessed() -> None:
@@ -135,7 +136,7 @@ def test_the_recorded_rate_is_known_not_guessed() -> None:
 
 def test_a_plateau_changes_the_rate_inside_the_velocity() -> None:
     """With momentum, scaling the update instead of the rate would give another step."""
-    task = tasks.classification(mlp.MLP((4,)), X, Y)
+    task = tasks.classification(tasks.MLP((4,)), X, Y)
     rule = reduce_on_plateau(factor=0.5, patience=1, min_delta=1e9)
     order = lambda key, epoch: jnp.arange(50)  # noqa: E731
     shared = {"epochs": 3, "batch_size": 50, "order": order}
@@ -143,7 +144,7 @@ def test_a_plateau_changes_the_rate_inside_the_velocity() -> None:
     hp = {"learning_rate": 0.4, "momentum": 0.9}
     carry, rates = lowered.init(KEY, hp), []
     for _ in range(3):
-        carry, metrics = lowered.epoch(carry, KEY, hp)
+        carry, metrics = lowered.advance(carry, KEY, hp)
         rates.append(float(metrics["rate"]))
     assert rates == pytest.approx([0.4, 0.4, 0.2])
     scheduled = experiment(
@@ -151,7 +152,7 @@ def test_a_plateau_changes_the_rate_inside_the_velocity() -> None:
     )
     other = scheduled.init(KEY, {"momentum": 0.9})
     for _ in range(3):
-        other, _ = scheduled.epoch(other, KEY, {"momentum": 0.9})
+        other, _ = scheduled.advance(other, KEY, {"momentum": 0.9})
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7), carry.params, other.params)
 
 
@@ -159,11 +160,11 @@ def test_a_plateau_multiplies_a_schedule() -> None:
     rule = reduce_on_plateau(factor=0.5, patience=1, min_delta=1e9)
     hp = {"init_value": 0.1, "decay": 0.0}
     run = experiment(
-        tasks.classification(mlp.MLP((4,)), X, Y), optax.sgd, schedule=schedules.time_decay, plateau=rule, epochs=3
+        tasks.classification(tasks.MLP((4,)), X, Y), optax.sgd, schedule=schedules.time_decay, plateau=rule, epochs=3
     )
     carry, rates = run.init(KEY, hp), []
     for _ in range(4):
-        carry, metrics = run.epoch(carry, KEY, hp)
+        carry, metrics = run.advance(carry, KEY, hp)
         rates.append(float(metrics["rate"]))
     assert rates == pytest.approx([0.1, 0.1, 0.05, 0.025])
 
@@ -175,7 +176,7 @@ def test_the_best_weights_come_back_at_a_reduction() -> None:
     carry = run.init(KEY, hp)
     seen, restored = [], 0
     for epoch in range(8):
-        carry, metrics = run.epoch(carry, jax.random.key(epoch), hp)
+        carry, metrics = run.advance(carry, jax.random.key(epoch), hp)
         seen.append(float(metrics["val_loss"]))
         if bool(carry.plateau.reduced):
             task = small()
@@ -202,7 +203,7 @@ def test_a_stopped_training_keeps_its_weights() -> None:
     run = experiment(small(), optax.sgd, plateau=rule, epochs=4)
     hp = {"learning_rate": 0.1}
     carry = run.init(KEY, hp)
-    carries = [carry := run.epoch(carry, KEY, hp)[0] for _ in range(4)]
+    carries = [carry := run.advance(carry, KEY, hp)[0] for _ in range(4)]
     jax.tree.map(np.testing.assert_array_equal, carries[1].params, carries[3].params)
     assert not np.array_equal(carries[0].params["Dense_0"]["kernel"], carries[1].params["Dense_0"]["kernel"])
 
@@ -268,7 +269,7 @@ def test_a_plateau_watches_any_metric() -> None:
 )
 def test_bad_input_is_found_without_training(build: Any, hp: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        build(tasks.classification(mlp.MLP((4,)), X, Y)).check(hp)
+        build(tasks.classification(tasks.MLP((4,)), X, Y)).check(hp)
 
 
 def test_an_unknown_monitor_is_named() -> None:
@@ -276,7 +277,7 @@ def test_an_unknown_monitor_is_named() -> None:
     with pytest.raises(
         ValueError, match="monitor must be one of accuracy, loss, rate, val_accuracy, val_loss; got 'f1'"
     ):
-        run.epoch(run.init(KEY, {"learning_rate": 0.1}), KEY, {"learning_rate": 0.1})
+        run.advance(run.init(KEY, {"learning_rate": 0.1}), KEY, {"learning_rate": 0.1})
 
 
 @pytest.mark.parametrize("norm", [False, True])
@@ -284,7 +285,7 @@ def test_more_can_be_recorded(norm: bool) -> None:
     order = np.random.default_rng(1).permutation(50)
     task = small(norm)
     how = {"epochs": 2, "batch_size": 16, "order": lambda key, epoch: jnp.asarray(order)}
-    run = experiment(task, optax.sgd, record=training.RECORDS, **how)
+    run = experiment(task, optax.sgd, record=RECORDS, **how)
     ds = jaxlr.sweep(run, jaxlr.grid(learning_rate=[0.2, 1e-6]), seeds=2, devices=1)
     plain = jaxlr.sweep(experiment(task, optax.sgd, **how), jaxlr.grid(learning_rate=[0.2, 1e-6]), seeds=2, devices=1)
     np.testing.assert_allclose(ds["loss"], plain["loss"], rtol=1e-5)

@@ -28,7 +28,7 @@ def numbers(option: str, text: str) -> list[float]:
     """
     import numpy as np
 
-    from jaxlr.sampling import log_range
+    from jaxlr.spaces import log_range
 
     parts = text.split(":")
     try:

@@ -27,10 +27,10 @@ def diagnose(
     """Read a loss curve: verdict, confidence, evidence and remedy."""
     if out is not None:
         writable(out.parent, [out.name], force)
-    from jaxlr import loss_curves
     from jaxlr.diagnosis import diagnose as judge
+    from jaxlr.diagnosis import logs
 
-    read = loss_curves.read(curve)
+    read = logs.read(curve)
     found = judge(read.losses, val_losses=read.val_losses, lr=read.lr)
     print(f"verdict     {found.verdict}")
     print(f"confidence  {found.confidence:.0%}")

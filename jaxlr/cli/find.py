@@ -26,7 +26,7 @@ def find(
     optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adagrad, adam or adadelta.")] = "sgd",
     momentum: Annotated[float | None, typer.Option(help="Momentum of sgd, or beta_1 of adam.")] = None,
     steps: Annotated[int, typer.Option(help="Updates of the range test and of each short training.")] = 100,
-    replicas: Annotated[int, typer.Option(help="Trainings of each kind, with different weights and orders.")] = 8,
+    seeds: Annotated[int, typer.Option(help="Trainings of each kind, with different weights and orders.")] = 8,
     batch_size: Annotated[int, typer.Option(help="Examples in an update.")] = 32,
     out: Annotated[Path | None, typer.Option(help="The range test (NetCDF); the figure goes beside it.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier run.")] = False,
@@ -39,10 +39,10 @@ def find(
     the figure where OUT is given. Features are standardised; a fifth of the rows is left out, as in `jaxlr sweep`.
     """
     set_up(cache)
-    from jaxlr import _checks, curvature, find_lr, optimizers, tasks
-    from jaxlr import data as sources
+    from jaxlr import _checks, find_lr, optimizers, tasks
+    from jaxlr.finder import curvature
 
-    for option, count in (("--steps", steps), ("--replicas", replicas), ("--batch-size", batch_size)):
+    for option, count in (("--steps", steps), ("--seeds", seeds), ("--batch-size", batch_size)):
         _checks.count(option, count, minimum=2 if option == "--steps" else 1)
     _checks.one_of("--optimizer", optimizer, optimizers.names)
     widths = arguments.widths("--model", model)
@@ -51,15 +51,15 @@ def find(
         make = functools.partial(make, **{arguments.momentum_of(make): momentum})
     if out is not None and out.suffix != ".nc":
         raise ValueError(f"--out must be a file *.nc, got {out}")
-    loaded = sources.load(data)
+    loaded = tasks.load(data)
     task = getattr(tasks, loaded.kind)(tasks.mlp(widths), *loaded[:4])
     files = [] if out is None else [out, out.with_suffix(".png")]
     if out is not None:
         writable(out.parent, [file.name for file in files], force)
-    found = find_lr(task, make, steps=steps, batch_size=batch_size, replicas=replicas)
+    found = find_lr(task, make, steps=steps, batch_size=batch_size, seeds=seeds)
     bounds = {}
     if optimizer == "sgd":
-        stable = curvature.stability(task, momentum=momentum or 0.0, replicas=replicas)["largest_stable_rate"]
+        stable = curvature.stability(task, momentum=momentum or 0.0, seeds=seeds)["largest_stable_rate"]
         bounds["largest stable rate, 2 (1 + momentum) / sharpness"] = float(stable.median())
     _report(found, bounds)
     if files:

@@ -55,7 +55,6 @@ def sweep(
     began = time.perf_counter()
     set_up(cache)
     from jaxlr import _checks, experiment, optimizers, tasks
-    from jaxlr import data as sources
     from jaxlr import sweep as run_sweep
 
     for option, count in (("--seeds", seeds), ("--epochs", epochs), ("--batch-size", batch_size)):
@@ -66,7 +65,7 @@ def sweep(
     figure = out.with_suffix(".png")
     if out.suffix != ".nc":
         raise ValueError(f"--out must be a file *.nc, got {out}")
-    loaded = sources.load(data)
+    loaded = tasks.load(data)
     task = getattr(tasks, loaded.kind)(tasks.mlp(widths), *loaded[:4])
     run = experiment(task, optimizers.get, epochs=epochs, batch_size=batch_size)
     files = [out, figure] if len(rates) > 1 else [out]

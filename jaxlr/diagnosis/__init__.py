@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from jaxlr import loss_curves
-from jaxlr.diagnosis import calibration, settings, validation
+from jaxlr.diagnosis import calibration, logs, settings, validation
+from jaxlr.diagnosis.checks import Check, initial_loss_check, overfit_check, probe_lower
 from jaxlr.diagnosis.curve import FEWEST, Cleaned, blocks, cleaned, has_natural_zero, statistics
 from jaxlr.diagnosis.evidence import evidence
 from jaxlr.diagnosis.judgement import Diagnosis, concluded, fact, judged, with_overfitting
@@ -36,7 +36,7 @@ from jaxlr.diagnosis.verdicts import VERDICTS
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["VERDICTS", "Diagnosis", "diagnose"]
+__all__ = ["VERDICTS", "Check", "Diagnosis", "diagnose", "initial_loss_check", "overfit_check", "probe_lower"]
 
 _UNCALIBRATED = 0.6
 """Most confidence where the loss has no natural zero: those curves were not part of the calibration."""
@@ -97,7 +97,7 @@ def diagnose(losses: Any, *, val_losses: Any = None, lr: Any = None) -> Any:
         return settings.diagnosed(losses, lr)
     history = getattr(losses, "history", losses)
     if isinstance(history, Mapping):
-        curve = loss_curves.from_history(history)
+        curve = logs.from_history(history)
         val_losses = curve.val_losses if val_losses is None else val_losses
         losses, lr = curve.losses, curve.lr if lr is None else lr
     val = None if val_losses is None else cleaned(val_losses).losses

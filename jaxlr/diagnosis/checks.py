@@ -1,23 +1,24 @@
 """Checks of a training by small experiments: can it learn by heart, does it start at chance, is its rate too high?
 
-Each is one small compiled sweep on one device and returns a `Check`.
+Each trains a little on one device and returns a `Check`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from jaxlr import _checks
-from jaxlr.sampling import log_range
-from jaxlr.spaces import grid
-from jaxlr.sweeps import sweep
+from jaxlr._types import Optimizer
+from jaxlr.engine import Decision, Members, Segment, collect, prepare, segments, sweep
+from jaxlr.runs import Run, experiment
+from jaxlr.spaces import Axis, Space, grid, log_range
 from jaxlr.tasks import Task
-from jaxlr.training import Experiment, experiment
 
 __all__ = ["Check", "initial_loss_check", "overfit_check", "probe_lower"]
 
@@ -50,7 +51,7 @@ class Check(NamedTuple):
 
 def overfit_check(
     task: Task,
-    optimizer: Callable[..., Any],
+    optimizer: Optimizer,
     *,
     examples: int = 32,
     epochs: int = 300,
@@ -153,12 +154,9 @@ def initial_loss_check(task: Task, *, expected: float | None = None, seeds: int 
         expected = _chance(task)
     _checks.positive("expected", expected)
 
-    def evaluate(key: jax.Array, scale: jax.Array) -> dict[str, jax.Array]:
-        ones = jnp.ones(task.examples)
-        loss, _, _ = task.loss(task.init(key), task.init_state(key), task.x, task.y, ones, None)
-        return {"loss": loss * scale}
-
-    losses = sweep(evaluate, grid(scale=[1.0]), seeds=seeds, devices=1)["loss"].values.ravel()
+    run = experiment(task._replace(x_test=None, y_test=None), optax.sgd, updates=1, every=1, record=["initial"])
+    ds = sweep(run, grid(learning_rate=1e-3), seeds=seeds, devices=1)
+    losses = ds["initial_loss"].values
     initial = float(np.median(losses))
     passed = bool(expected / _CHANCE <= initial <= expected * _CHANCE)
     found = f"initial loss {initial:.3g} (of {seeds} seeds: {losses.min():.3g} to {losses.max():.3g}), by chance "
@@ -180,7 +178,7 @@ def _chance(task: Task) -> float:
 
 
 def probe_lower(
-    run: Experiment,
+    run: Run,
     setting: Mapping[str, Any],
     *,
     rate: str = "learning_rate",
@@ -224,23 +222,33 @@ def probe_lower(
     _checks.positive(rate, setting[rate])
     if not times or min(times) <= 1:
         raise ValueError(f"times must be numbers above 1, got {times!r}")
-    change = round(after * run.epochs)
-    if not 0 < change < run.epochs:
-        raise ValueError(f"after must leave epochs before and after the change, got {after!r} of {run.epochs} epochs")
+    change = round(after * run.length)
+    if not 0 < change < run.length:
+        raise ValueError(f"after must leave epochs before and after the change, got {after!r} of {run.length} epochs")
     run.check(setting)
+    members = _lowered(run, setting, rate, np.array([1.0, *(1 / t for t in times)]), change, seeds)
+    _check_lowered(members.arrays["rate"], rate, change)
+    return _judged(members.arrays["loss"], change, [float(t) for t in times], float(setting[rate]))
 
-    def train(key: jax.Array, factor: jax.Array) -> dict[str, jax.Array]:
-        def epoch(carry: Any, number: jax.Array) -> tuple[Any, dict[str, jax.Array]]:
-            now = {**setting, rate: setting[rate] * jnp.where(number > change, factor, 1.0)}
-            carry, metrics = run.epoch(carry, jax.random.fold_in(key, number), now)
-            return carry, {"loss": metrics["loss"], "rate": metrics["rate"]}
 
-        carry = run.init(jax.random.fold_in(key, 0), {**setting, rate: setting[rate] * jnp.ones_like(factor)})
-        return jax.lax.scan(epoch, carry, jnp.arange(1, run.epochs + 1))[1]
+def _lowered(run: Run, setting: Mapping[str, Any], rate: str, factors: np.ndarray, change: int, seeds: int) -> Members:
+    """Trainings of one setting whose rates are multiplied by `factors` after so many epochs."""
+    columns = {rate: (float(setting[rate]),) * len(factors)}
+    fixed = (Axis(None, {name: (value,)}) for name, value in setting.items() if name != rate)
+    space = Space((Axis("setting", columns), *fixed))
+    key = jax.random.key(0)
+    groups, compiled, layout, _ = prepare(run, space, seeds, key, "auto", 1, change, None)
+    members = Members(len(factors), seeds, run.length)
 
-    ds = sweep(train, grid(factor=[1.0, *(1 / t for t in times)]), seeds=seeds, devices=1)
-    _check_lowered(ds["rate"].values, rate, change)
-    return _judged(ds["loss"].values, change, [float(t) for t in times], float(setting[rate]))
+    def lower(segment: Segment) -> Decision | None:
+        block = segment.block
+        if block.done != change:
+            return None
+        lowered = block.traced[rate] * factors[block.settings]
+        return Decision(traced={**block.traced, rate: lowered.astype(block.traced[rate].dtype)})
+
+    collect(segments(run, groups, compiled, layout, key, seeds), members, decide=lower)
+    return members
 
 
 def _check_lowered(rates: np.ndarray, name: str, change: int) -> None:

@@ -1,5 +1,6 @@
 """Many trainings: blocks of one shape, their compiled programs, the walk over their segments, and the sweep."""
 
+from jaxlr.engine.collecting import Members, collect
 from jaxlr.engine.layout import Layout, Shape
 from jaxlr.engine.programs import Cost
 from jaxlr.engine.segments import Block, Decision, Segment, segments
@@ -10,9 +11,11 @@ __all__ = [
     "Cost",
     "Decision",
     "Layout",
+    "Members",
     "Plan",
     "Segment",
     "Shape",
+    "collect",
     "compile_ahead",
     "plan",
     "prepare",

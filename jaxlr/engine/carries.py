@@ -51,4 +51,3 @@ def from_host(carried: PyTree) -> PyTree:
         return jax.random.wrap_key_data(leaf.words, impl=leaf.implementation) if isinstance(leaf, _Keys) else leaf
 
     return jax.tree.map(give, carried, is_leaf=lambda leaf: isinstance(leaf, _Keys))
-

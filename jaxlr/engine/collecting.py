@@ -12,7 +12,7 @@ import numpy as np
 from jaxlr._types import Arrays, PyTree
 from jaxlr.engine.layout import Shape
 from jaxlr.engine.programs import Carried, Cost
-from jaxlr.engine.segments import Block, Segment, Walk
+from jaxlr.engine.segments import Block, Decision, Segment, Walk
 
 __all__ = ["Members", "Took", "collect"]
 
@@ -101,8 +101,10 @@ class Took(NamedTuple):
 def collect(
     walk: Walk,
     members: Members,
+    *,
     weights: Callable[[Carried], PyTree] | None = None,
     report: Callable[[int], None] = lambda done: None,
+    decide: Callable[[Segment], Decision | None] | None = None,
 ) -> Took:
     """Walk to the end and put every segment into `members`, each while the devices compute the next.
 
@@ -111,6 +113,7 @@ def collect(
         members: where to.
         weights: what to keep of the carries at the end; None for nothing.
         report: told how many advances of all members are done.
+        decide: what is to happen after a segment; it is read first, and the devices wait.
 
     Raises:
         KeyboardInterrupt: before anything was there; afterwards an interrupt ends the walk.
@@ -125,22 +128,30 @@ def collect(
             cost = cost.plus(segment.cost)
             seconds += segment.seconds
             unread.append(segment)
-            ended = segment.block.done == members.length
+            # The last one of a block does not wait for the next block: a failure shall be its own block's.
+            ahead = decide is None and segment.block.done < members.length
             try:
-                # The last one of a block does not wait for the next block: a failure shall be its own block's.
-                while len(unread) > (0 if ended else 1):
+                while len(unread) > ahead:
                     seconds += _read(unread.pop(0), members, weights)
                     report(members.advances)
             except jax.errors.JaxRuntimeError as error:
                 unread.clear()
                 segment = walk.throw(error)
             else:
-                segment = next(walk, None)
+                segment = _sent(walk, None if decide is None else decide(segment))
     except KeyboardInterrupt:
         if not members.advances:
             raise
         interrupted = True
     return Took(tuple(shapes), cost, seconds, interrupted)
+
+
+def _sent(walk: Walk, decision: Decision | None) -> Segment | None:
+    """The next segment, or None at the end."""
+    try:
+        return walk.send(decision)
+    except StopIteration:
+        return None
 
 
 def _read(segment: Segment, members: Members, weights: Callable[[Carried], PyTree] | None) -> float:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxlr._types import Hyperparameters, Metrics, PyTree
@@ -228,12 +228,22 @@ def _traced(function: Callable[..., Any], args: Sequence[Any], *, twice: bool) -
     if twice:
         # A function of its own, or JAX would remember the first.
         again = jax.make_jaxpr(lambda *args: function(*args))(*args)
-        if str(jaxpr) != str(again) or not all(map(np.array_equal, jaxpr.consts, again.consts)):
+        if str(jaxpr) != str(again) or not all(map(np.array_equal, _constants(jaxpr), _constants(again))):
             raise ValueError(
                 "run must be a pure function of its arguments, got another program when it was traced again"
             )
     flat, tree = jaxpr_as_fun(jaxpr), jax.tree.structure(shape)
     return lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args)))
+
+
+def _constants(closed: ClosedJaxpr) -> list[Any]:
+    """The arrays that are compiled in, those of inner programs too."""
+    found = list(closed.consts)
+    for equation in closed.jaxpr.eqns:
+        for value in jax.tree.leaves(equation.params, is_leaf=lambda leaf: isinstance(leaf, ClosedJaxpr)):
+            if isinstance(value, ClosedJaxpr):
+                found += _constants(value)
+    return found
 
 
 def _share(tree: PyTree, layout: Layout) -> PyTree:
@@ -326,7 +336,7 @@ def _kept(run: Run, carried: Carried, carry: Any, metrics: Metrics) -> Carried:
 
 def _check_metrics(metrics: Any, hp: Hyperparameters) -> None:
     if not isinstance(metrics, dict):
-        raise TypeError(f"a training must give a dictionary of arrays, got {type(metrics).__name__}")
+        raise TypeError(f"a training must return a dictionary of arrays, got {type(metrics).__name__}")
     for name in metrics:
         if name in hp:
             raise ValueError(f"{name!r} must not be a hyperparameter and a metric of the training at once; rename it")

@@ -10,7 +10,7 @@ import itertools
 import time
 import warnings
 from collections.abc import Collection, Generator, Iterator, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import numpy as np

@@ -1,6 +1,6 @@
 """The sweep: a whole space of settings and seeds in one compiled program.
 
-    space -> groups (what must be compiled in) -> programs (one for each group) -> segments of blocks -> Dataset
+space -> groups (what must be compiled in) -> programs (one for each group) -> segments of blocks -> Dataset
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import jax
 
 from jaxlr._types import Metrics, PyTree
 from jaxlr.engine import programs
-from jaxlr.engine.layout import Layout, Shape, lay_out
 from jaxlr.engine.collecting import Members, collect
+from jaxlr.engine.layout import Layout, Shape, lay_out
 from jaxlr.engine.programs import Carried, Cost, Program
 from jaxlr.engine.segments import segments
 from jaxlr.runs import Run, as_run
@@ -157,7 +157,8 @@ def sweep(
     members = Members(len(space), seeds, given.length)
     began = time.perf_counter()
     walk = segments(given, groups, compiled, layout, key, seeds)
-    took = collect(walk, members, _weights(given, keep), _reporter(progress, given.length * len(space) * seeds))
+    report = _reporter(progress, given.length * len(space) * seeds)
+    took = collect(walk, members, weights=_weights(given, keep), report=report)
     if took.interrupted:
         warnings.warn("the sweep was interrupted: what is there is returned", stacklevel=2)
     attributes = {
@@ -167,9 +168,8 @@ def sweep(
         "chunk": ", then ".join(map(str, dict.fromkeys([layout.shape, *took.shapes]))),
         **_costs(cost.plus(took.cost), took.cost, took.device_seconds, time.perf_counter() - began),
     }
-    ds = label(
-        space, members.arrays, members.initial, members.finished, attributes, along=given.along, stride=given.stride
-    )
+    arrays, initial = members.arrays, members.initial
+    ds = label(space, arrays, members.finished, attributes, given.along, stride=given.stride, initial=initial)
     if keep is None:
         return ds
     return ds, jax.tree.map(lambda a: a.reshape(*space.dims.values(), *a.shape[1:]), members.weights)

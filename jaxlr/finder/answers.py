@@ -6,20 +6,22 @@ rates, which is what one wants to know in the end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import enum
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
 
-from jaxlr import probes
-from jaxlr.range_curves import Curves, Spread, by_methods
+from jaxlr._types import Optimizer
+from jaxlr.finder import probes
+from jaxlr.finder.curves import Curves, Spread, by_methods
 from jaxlr.tasks import Task
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FoundRate", "Ranked", "Spread", "find_lr", "rank", "suggest"]
+__all__ = ["FoundRate", "Ranked", "Silence", "find_lr", "rank", "suggest"]
 
 _MARGIN = 4.0
 """The recommendation of a range test lies this factor below the rate of the lowest loss."""
@@ -40,7 +42,26 @@ _SHIFTS = 2
 """How often a range or ladder is moved when the answer lies on its edge."""
 
 _RESAMPLES = 200
-"""Bootstrap samples of the replicas."""
+"""Bootstrap samples of the seeds."""
+
+
+_SHIFT = 1e4
+"""By how much a range is moved."""
+
+_LEAST_POINTS = 10
+"""Points that a range test needs."""
+
+
+class Silence(enum.Enum):
+    """Why a finder recommends nothing."""
+
+    SHORT = "the curve is too short: {points} of the {least} points that a range test needs"
+    NOT_FINITE = "no loss is finite"
+    FLAT = "the loss neither falls nor explodes"
+    TOO_LOW = "the lowest loss is at the end of the curve: the rates do not go high enough"
+    TOO_HIGH = "the loss explodes at the first rates: they do not start low enough"
+    NEVER_FALLS = "the loss never falls before it explodes"
+    RACE = "no rate of the race, {low:.2g} to {high:.2g}, lowers the loss by 2 %"
 
 
 class FoundRate(NamedTuple):
@@ -50,12 +71,13 @@ class FoundRate(NamedTuple):
         recommendation: the rate, or None where nothing can be recommended.
         low: lower end of the range worth sweeping, or None.
         high: upper end.
-        confidence: share of 200 bootstrap samples of the replicas whose recommendation is within a factor 2 of this
-            one; NaN with one replica, 0 without a recommendation.
+        confidence: share of 200 bootstrap samples of the seeds whose recommendation is within a factor 2 of this
+            one; NaN with one seed, 0 without a recommendation.
         reason: why there is no recommendation, or what is to be known of it; empty for nothing.
-        suggestions: method -> its suggestions over the replicas.
+        suggestions: method -> its suggestions over the seeds.
         curve: the range test.
         race: the short trainings at constant rates, or None where there were none.
+        cause: the reason as a member of `Silence` where there is no recommendation, else None.
     """
 
     recommendation: float | None
@@ -66,6 +88,7 @@ class FoundRate(NamedTuple):
     suggestions: dict[str, Spread]
     curve: xr.Dataset
     race: xr.Dataset | None
+    cause: Silence | None
 
     def __str__(self) -> str:
         if self.recommendation is None:
@@ -79,8 +102,8 @@ class Ranked(NamedTuple):
 
     Attributes:
         rate: the learning rate.
-        loss: mean over the replicas of the loss reached, the initial one where that is lower or it diverged.
-        confidence: share of the bootstrap samples of the replicas in which it is the best; NaN with one replica.
+        loss: mean over the seeds of the loss reached, the initial one where that is lower or it diverged.
+        confidence: share of the bootstrap samples of the seeds in which it is the best; NaN with one seed.
     """
 
     rate: float
@@ -90,20 +113,20 @@ class Ranked(NamedTuple):
 
 def find_lr(
     task: Task,
-    optimizer: Callable[..., Any],
+    optimizer: Optimizer,
     *,
     low: float = 1e-7,
     high: float = 10.0,
     steps: int = 100,
     batch_size: int = 32,
-    replicas: int = 8,
+    seeds: int = 8,
     key: jax.Array | None = None,
     devices: int | None = None,
 ) -> FoundRate:
     """Recommend a learning rate: a range test brackets it, a race of short trainings decides.
 
-    The range test over K replicas gives a first recommendation r, see `suggest`. Then 13 rates from r / 32 to 32 r,
-    four to a decade, train side by side for `steps` updates, each with K replicas that share weights and batches.
+    The range test over K seeds gives a first recommendation r, see `suggest`. Then 13 rates from r / 32 to 32 r,
+    four to a decade, train side by side for `steps` updates, each with K seeds that share weights and batches.
     A training scores with the lower of its first and last losses on the evaluation batch; with the first one where it
     diverged.
     With e the distance of a rate's mean score from the best, in units of the best one's fall from the initial loss, the
@@ -121,7 +144,7 @@ def find_lr(
         high: last rate of the range test.
         steps: updates of the range test and of each training of the race.
         batch_size: examples in an update; at most all of them.
-        replicas: trainings K of everything, with their own weights and batches.
+        seeds: trainings K of everything, with their own weights and batches.
         key: PRNG key; `jax.random.key(0)` by default.
         devices: how many local devices the race uses; all by default.
 
@@ -138,14 +161,14 @@ def find_lr(
     >>> from jaxlr import tasks
     >>> model = (lambda key: jax.random.normal(key, (2, 1)), lambda w, x: x @ w)
     >>> task = tasks.regression(model, np.eye(2), np.zeros((2, 1)))
-    >>> found = find_lr(task, optax.sgd, steps=20, replicas=2, devices=1)
+    >>> found = find_lr(task, optax.sgd, steps=20, seeds=2, devices=1)
     >>> 0.1 < found.recommendation < 2, found.low < found.recommendation < found.high
     (True, True)
 
     Reference: the range test is that of Smith, arXiv:1506.01186; the rest is this library's own, measured by
     `python -m scripts.finder_suite`.
     """
-    sizes: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "replicas": replicas, "key": key}
+    sizes: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "seeds": seeds, "key": key}
     first = _ranged(task, optimizer, low, high, sizes)
     if first.recommendation is None:
         return first
@@ -167,7 +190,7 @@ def find_lr(
 def suggest(ds: xr.Dataset) -> FoundRate:
     """One recommendation, with a confidence and a range, from a range test alone.
 
-    Let m be the median over the replicas of the rate at which the loss is lowest. The recommendation is m / 4, the
+    Let m be the median over the seeds of the rate at which the loss is lowest. The recommendation is m / 4, the
     range m / 40 to m. The evaluation on the fixed batch is read where there is one, else the loss of the batches,
     smoothed over a tenth of the curve.
 
@@ -194,20 +217,21 @@ def suggest(ds: xr.Dataset) -> FoundRate:
     curves = Curves.of(ds)
     methods = by_methods(curves)
     lowest = np.array([own.rate or np.nan for own in map(curves.lowest, range(len(curves.losses)))])
-    reason = _no_answer(curves, lowest)
-    if reason:
-        return FoundRate(None, None, None, 0.0, reason, methods, ds, None)
+    cause = _no_answer(curves, lowest)
+    if cause is not None:
+        reason = cause.value.format(points=len(curves.rates), least=_LEAST_POINTS)
+        return FoundRate(None, None, None, 0.0, reason, methods, ds, None, cause)
     rate = _median(lowest) / _MARGIN
     samples = [_median(lowest[chosen]) / _MARGIN for chosen in _resampled(len(lowest))]
-    return FoundRate(rate, rate / 10, rate * _MARGIN, _agreement(samples, rate), "", methods, ds, None)
+    return FoundRate(rate, rate / 10, rate * _MARGIN, _agreement(samples, rate), "", methods, ds, None, None)
 
 
 def rank(ds: xr.Dataset) -> list[Ranked]:
     """The rates of a race, the best first, each with the confidence that it is the best.
 
     A training counts with the lower of its first and last losses on the evaluation batch; with the first one where it
-    diverged. The confidence is the share of 200 bootstrap samples of the replicas whose mean is lowest at the rate. The
-    replicas share their weights and batches between the rates, so a sample compares like with like.
+    diverged. The confidence is the share of 200 bootstrap samples of the seeds whose mean is lowest at the rate. The
+    seeds share their weights and batches between the rates, so a sample compares like with like.
 
     Args:
         ds: what `race` returned.
@@ -238,40 +262,33 @@ def rank(ds: xr.Dataset) -> list[Ranked]:
     return [Ranked(float(scores.rates[i]), float(scores.mean[i]), float(shares[i])) for i in order]
 
 
-def _ranged(task: Task, optimizer: Callable[..., Any], low: float, high: float, sizes: dict[str, Any]) -> FoundRate:
+def _ranged(task: Task, optimizer: Optimizer, low: float, high: float, sizes: dict[str, Any]) -> FoundRate:
     """The recommendation of a range test, moved up or down while the answer lies outside."""
     for _ in range(_SHIFTS + 1):
         found = suggest(probes.range_test(task, optimizer, low=low, high=high, **sizes))
-        if found.reason in (_TOO_LOW, _FLAT):
+        if found.cause in (Silence.TOO_LOW, Silence.FLAT):
             low, high = low * _SHIFT, high * _SHIFT
-        elif found.reason == _TOO_HIGH:
+        elif found.cause is Silence.TOO_HIGH:
             low, high = low / _SHIFT, high / _SHIFT
         else:
             break
     return found
 
 
-_LEAST_POINTS = 10
-_FLAT = "the loss neither falls nor explodes"
-_TOO_LOW = "the lowest loss is at the end of the curve: the rates do not go high enough"
-_TOO_HIGH = "the loss explodes at the first rates: they do not start low enough"
-_SHIFT = 1e4
-
-
-def _no_answer(curves: Curves, lowest: np.ndarray) -> str:
-    """Why a range test says nothing; empty where it does."""
+def _no_answer(curves: Curves, lowest: np.ndarray) -> Silence | None:
+    """Why a range test says nothing; None where it does."""
     points = len(curves.rates)
     if points < _LEAST_POINTS:
-        return f"the curve has {points} {'point' if points == 1 else 'points'}, a range test needs {_LEAST_POINTS}"
+        return Silence.SHORT
     if not np.isfinite(curves.initial).any() or not np.isfinite(curves.batches).any():
-        return "no loss is finite"
+        return Silence.NOT_FINITE
     if 2 * np.isfinite(lowest).sum() < len(lowest):
         first = np.median(curves.first)
         if first == points:
-            return _FLAT
+            return Silence.FLAT
         # A loss that explodes before a tenth of the curve had no rate at which it could fall.
-        return _TOO_HIGH if first < points / 10 else "the loss never falls before it explodes"
-    return _TOO_LOW if np.nanmedian(lowest) >= curves.rates[-2] else ""
+        return Silence.TOO_HIGH if first < points / 10 else Silence.NEVER_FALLS
+    return Silence.TOO_LOW if np.nanmedian(lowest) >= curves.rates[-2] else None
 
 
 class _Scores(NamedTuple):
@@ -279,8 +296,8 @@ class _Scores(NamedTuple):
 
     Attributes:
         rates: `[rates]`, rising.
-        each: loss after the race, at most the initial one, `[rates, replicas]`.
-        initial: loss before it, `[replicas]`.
+        each: loss after the race, at most the initial one, `[rates, seeds]`.
+        initial: loss before it, `[seeds]`.
     """
 
     rates: np.ndarray
@@ -320,17 +337,17 @@ class _Scores(NamedTuple):
         weights = np.maximum(0, 1 - self.excess / _LEVEL)
         return float(np.exp(np.average(np.log(self.rates), weights=weights)))
 
-    def chosen(self, replicas: np.ndarray) -> _Scores:
-        return self._replace(each=self.each[:, replicas], initial=self.initial[replicas])
+    def chosen(self, seeds: np.ndarray) -> _Scores:
+        return self._replace(each=self.each[:, seeds], initial=self.initial[seeds])
 
 
 def _raced(first: FoundRate, run: xr.Dataset) -> FoundRate:
     """The race's recommendation in the place of the range test's."""
     scores = _Scores.of(run)
     if not scores.falls:
-        tried = f"{scores.rates[0]:.2g} to {scores.rates[-1]:.2g}"
-        reason = f"no rate of the race, {tried}, lowers the loss by 2 %"
-        return first._replace(recommendation=None, low=None, high=None, confidence=0.0, reason=reason, race=run)
+        reason = Silence.RACE.value.format(low=scores.rates[0], high=scores.rates[-1])
+        nothing = {"recommendation": None, "low": None, "high": None, "confidence": 0.0}
+        return first._replace(**nothing, reason=reason, race=run, cause=Silence.RACE)
     rate, (low, high) = scores.middle(), scores.within(_WORTH)
     rung = 10 ** (1 / _PER_DECADE)
     samples = [scores.chosen(chosen).middle() for chosen in _resampled(len(scores.initial))]
@@ -352,10 +369,10 @@ def _median(rates: np.ndarray) -> float:
     return float(10 ** np.median(np.log10(there))) if len(there) else float("nan")
 
 
-def _resampled(replicas: int) -> list[np.ndarray]:
-    """Bootstrap samples of the replicas, the same every time."""
+def _resampled(seeds: int) -> list[np.ndarray]:
+    """Bootstrap samples of the seeds, the same every time."""
     rng = np.random.default_rng(0)
-    return list(rng.integers(0, replicas, (_RESAMPLES, replicas))) if replicas > 1 else []
+    return list(rng.integers(0, seeds, (_RESAMPLES, seeds))) if seeds > 1 else []
 
 
 def _agreement(samples: Sequence[float], rate: float) -> float:

@@ -6,7 +6,6 @@ batches the sharpness rises until it hovers at that bound: the edge of stability
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,28 +13,29 @@ import jax
 import jax.numpy as jnp
 from jax.flatten_util import ravel_pytree
 
-from jaxlr import _checks, short_training
-from jaxlr.short_training import Same
+from jaxlr import _checks
+from jaxlr._types import Hyperparameters, Metrics, Optimizer, PyTree
+from jaxlr.engine import sweep
+from jaxlr.finder.measures import fixed_loss, on_fixed_batch
+from jaxlr.finder.probes import short_run
+from jaxlr.runs import Run
 from jaxlr.spaces import grid
-from jaxlr.sweeps import sweep
 from jaxlr.tasks import Task
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Eigenpair", "follow", "largest_eigenvalue", "largest_stable_rate", "stability"]
-
-PyTree = Any
+__all__ = ["Eigenpair", "follow", "largest_eigenvalue", "largest_stable_rate", "sharpness", "stability"]
 
 ITERATIONS = 100
-"""Hessian-vector products at most, in each of the two passes of the power iteration."""
+"""Iterations at most."""
 
-_TOLERANCE = 1e-3
-"""The iteration ends when the residual is below this share of the eigenvalue."""
+_FEWEST = 6
+"""Parameters from which the iteration works; the Hessian of fewer is written out."""
 
 
 class Eigenpair(NamedTuple):
-    """What the power iteration found; see `largest_eigenvalue`.
+    """What the iteration found; see `largest_eigenvalue`.
 
     Attributes:
         value: the Rayleigh quotient λ, a scalar.
@@ -53,21 +53,17 @@ def largest_eigenvalue(
     params: PyTree,
     *,
     key: jax.Array | None = None,
-    start: jax.Array | None = None,
     iterations: int = ITERATIONS,
 ) -> Eigenpair:
-    """The largest (most positive) eigenvalue of a loss's Hessian by power iteration on Hessian-vector products.
+    """The largest (most positive) eigenvalue of a loss's Hessian, by LOBPCG on Hessian-vector products.
 
-    v <- H v / |H v| finds the eigenvalue of the largest size. Where that is a negative one, -m, a second pass iterates
-    on H + m I, whose dominant eigenvalue belongs to the largest of H. A product costs about as much as two gradients.
-    Each pass ends when |H v - λ v| is below 0.001 of λ or of the shifted eigenvalue.
+    A product costs about as much as two gradients; an iteration takes one.
 
     Args:
         loss: `params -> scalar`, twice differentiable.
         params: where.
         key: draws the first vector; `jax.random.key(0)` by default.
-        start: the first vector `[P]` instead, such as the last one along a training.
-        iterations: products in each pass, at most.
+        iterations: iterations at most; it ends earlier where float32 does not tell more.
 
     Returns:
         The eigenvalue, its vector, and the residual.
@@ -81,57 +77,43 @@ def largest_eigenvalue(
     >>> round(float(found.value), 2), np.abs(np.round(found.vector, 1)).tolist()
     (3.0, [1.0, 0.0, 0.0])
 
-    Reference: von Mises and Pollaczek-Geiringer (1929); Pearlmutter, "Fast exact multiplication by the Hessian",
-    Neural Computation 6 (1994).
+    Reference: Knyazev, "Toward the optimal preconditioned eigensolver", SIAM Journal on Scientific Computing 23
+    (2001), as `jax.experimental.sparse.linalg.lobpcg_standard`; Pearlmutter, "Fast exact multiplication by the
+    Hessian", Neural Computation 6 (1994).
     """
+    from jax.experimental.sparse.linalg import lobpcg_standard
+
     _checks.count("iterations", iterations)
     flat, unravel = ravel_pytree(params)
     # The Hessian is symmetric, so reverse mode twice gives the same product as forward over reverse, and it also works
     # for functions that define their own backward pass, which have no forward mode.
     backward = jax.vjp(jax.grad(lambda w: loss(unravel(w))), flat)[1]
-
-    def product(v: jax.Array) -> jax.Array:
-        return backward(v)[0]
-
-    if start is None:
-        start = jax.random.normal(jax.random.key(0) if key is None else key, flat.shape, flat.dtype)
-    first = _unit(start, start)
-
-    def one_pass(carry: tuple[jax.Array, jax.Array], _: None) -> tuple[tuple[jax.Array, jax.Array], Eigenpair]:
-        pair = _iterate(product, *carry, iterations)
-        # A negative eigenvector is no start for the largest eigenvalue's: it may be orthogonal to it.
-        shift = jnp.maximum(-pair.value, 0)
-        return (jnp.where(shift > 0, first, pair.vector), shift), pair
-
-    passes = jax.lax.scan(one_pass, (first, jnp.zeros((), flat.dtype)), None, length=2)[1]
-    return jax.tree.map(lambda each: each[-1], passes)
+    products = jax.vmap(lambda v: backward(v)[0], in_axes=1, out_axes=1)
+    if flat.size < _FEWEST:
+        vectors = jnp.linalg.eigh(products(jnp.eye(flat.size, dtype=flat.dtype)))[1]
+        vector = vectors[:, -1]
+    else:
+        start = jax.random.normal(jax.random.key(0) if key is None else key, (flat.size, 1), flat.dtype)
+        _, vectors, _ = lobpcg_standard(products, start, m=iterations)
+        vector = vectors[:, 0]
+    after = backward(vector)[0]
+    value = vector @ after
+    return Eigenpair(value, vector, jnp.linalg.norm(after - value * vector))
 
 
-def _iterate(
-    product: Callable[[jax.Array], jax.Array], start: jax.Array, shift: jax.Array, iterations: int
-) -> Eigenpair:
-    """Power iteration on H + shift I from a unit vector; the eigenvalue is that of H."""
+def sharpness(task: Task, params: PyTree, state: PyTree) -> Metrics:
+    """`sharpness` and its `residual` on up to 1,024 training examples: to be recorded along a training.
 
-    def going(state: tuple[jax.Array, Eigenpair, jax.Array]) -> jax.Array:
-        count, pair, _ = state
-        return (count < iterations) & ~(pair.residual <= _TOLERANCE * jnp.abs(pair.value + shift))
-
-    def step(state: tuple[jax.Array, Eigenpair, jax.Array]) -> tuple[jax.Array, Eigenpair, jax.Array]:
-        count, _, v = state
-        after = product(v)
-        value = v @ after
-        pair = Eigenpair(value, v, jnp.linalg.norm(after - value * v))
-        return count + 1, pair, _unit(after + shift * v, v)
-
-    # The product stands here once: a network's is most of what there is to compile.
-    unknown = Eigenpair(jnp.zeros((), start.dtype), start, jnp.full((), jnp.inf, start.dtype))
-    return jax.lax.while_loop(going, step, (jnp.zeros((), jnp.int32), unknown, start))[1]
-
-
-def _unit(v: jax.Array, otherwise: jax.Array) -> jax.Array:
-    """`v` of length 1; where it has none (a zero Hessian), the vector that there was."""
-    length = jnp.linalg.norm(v)
-    return jnp.where(length > 0, v / jnp.where(length > 0, length, 1), otherwise)
+    >>> import jax, numpy as np, optax
+    >>> from jaxlr import experiment, grid, sweep, tasks
+    >>> model = (lambda key: jax.random.normal(key, (2, 1)), lambda w, x: x @ w)
+    >>> task = tasks.regression(model, np.eye(2), np.zeros((2, 1)))
+    >>> run = experiment(task, optax.sgd, epochs=2, record=[sharpness])
+    >>> sweep(run, grid(learning_rate=[0.1]))["sharpness"].values.round(3).tolist()
+    [[[1.0, 1.0]]]
+    """
+    found = largest_eigenvalue(lambda weights: fixed_loss(task, weights, state), params)
+    return {"sharpness": found.value, "residual": found.residual}
 
 
 def largest_stable_rate(sharpness: Any, momentum: Any = 0.0) -> jax.Array:
@@ -157,59 +139,62 @@ def largest_stable_rate(sharpness: Any, momentum: Any = 0.0) -> jax.Array:
     return jnp.where(sharpness > 0, 2 * (1 + momentum) / jnp.where(sharpness > 0, sharpness, 1), jnp.inf)
 
 
-def stability(task: Task, *, momentum: float = 0.0, replicas: int = 8, key: jax.Array | None = None) -> xr.Dataset:
+def stability(task: Task, *, momentum: float = 0.0, seeds: int = 8, key: jax.Array | None = None) -> xr.Dataset:
     """The sharpness of the training loss at the initial weights, and the largest rate it allows.
 
     Args:
         task: the model and the data; the Hessian is that of the loss on up to 1,024 training examples, the evaluation
             batch of `range_test`.
         momentum: β of heavy-ball momentum.
-        replicas: number of initial weights, those of `range_test` with the same key.
+        seeds: number of initial weights, those of a sweep with the same key.
         key: PRNG key; `jax.random.key(0)` by default.
 
     Returns:
         A Dataset `(seed)`: `sharpness`, `residual` and `largest_stable_rate`.
 
     Raises:
-        ValueError: the momentum is not between 0 and 1, or there are no replicas.
+        ValueError: the momentum is not between 0 and 1, or there are no seeds.
         TypeError: `task` is no task.
 
     >>> import jax, numpy as np
     >>> from jaxlr import tasks
     >>> model = (lambda key: jax.random.normal(key, (2, 1)), lambda w, x: x @ w)
     >>> task = tasks.regression(model, np.eye(2), np.zeros((2, 1)))
-    >>> ds = stability(task, momentum=0.5, replicas=2)
+    >>> ds = stability(task, momentum=0.5, seeds=2)
     >>> ds["sharpness"].values.round(3).tolist(), ds["largest_stable_rate"].values.round(3).tolist()
     ([1.0, 1.0], [3.0, 3.0])
     """
     if not isinstance(task, Task):
         raise TypeError(f"task must be a jaxlr.tasks.Task, got {task!r}")
     _checks.between("momentum", momentum, 0, 1)
-    return sweep(_initial(Same(task)), grid(momentum=float(momentum)), seeds=replicas, key=key, devices=1)
+    ds = sweep(_untrained(task), grid(momentum=float(momentum)), seeds=seeds, key=key, devices=1)
+    rates = largest_stable_rate(ds["sharpness"].values, momentum)
+    return ds.assign(largest_stable_rate=("seed", jax.device_get(rates)))
 
 
-@functools.lru_cache(maxsize=16)
-def _initial(same: Same) -> Callable[..., Any]:
-    task = same.task
+def _untrained(task: Task) -> Run:
+    """The initial weights of an experiment's seeds, and what is measured of them."""
 
-    def measure(key: jax.Array, momentum: jax.Array) -> dict[str, jax.Array]:
-        params, state = short_training.initial(task, key)
-        pair = largest_eigenvalue(lambda weights: short_training.evaluate(task, weights, state), params, key=key)
-        rate = largest_stable_rate(pair.value, momentum)
-        return {"sharpness": pair.value, "residual": pair.residual, "largest_stable_rate": rate}
+    def init(key: jax.Array, hp: Hyperparameters) -> tuple[PyTree, PyTree]:
+        del hp
+        return task.init(key), task.init_state(key)
 
-    return measure
+    def measure(weights: tuple[PyTree, PyTree], key: Any, hp: Hyperparameters) -> tuple[PyTree, Metrics]:
+        del key, hp
+        return weights, sharpness(task, *weights)
+
+    return Run(init, measure, 1, along=None, description="sharpness", made_of=(*task, "sharpness"), pure=True)
 
 
 def follow(
     task: Task,
-    optimizer: Callable[..., Any],
+    optimizer: Optimizer,
     rates: Sequence[float],
     *,
     steps: int = 500,
     every: int = 25,
     batch_size: int | None = None,
-    replicas: int = 1,
+    seeds: int = 1,
     key: jax.Array | None = None,
     devices: int | None = None,
 ) -> xr.Dataset:
@@ -222,13 +207,13 @@ def follow(
         steps: updates of each training.
         every: updates between two measurements, a divisor of `steps`.
         batch_size: examples in an update; all of them by default, as the theory has it.
-        replicas: trainings of each rate.
+        seeds: trainings of each rate.
         key: PRNG key; `jax.random.key(0)` by default.
         devices: how many local devices; all by default.
 
     Returns:
-        A Dataset with the dimensions `(learning_rate, seed, step)`, a step for each measurement, after the `updates
-        (step)`: `loss` and `sharpness`.
+        A Dataset with the dimensions `(learning_rate, seed, step)`, a step being the updates done: `loss`, `sharpness`
+        and its `residual`.
 
     Raises:
         ValueError: a rate is not positive, or `every` does not divide `steps`.
@@ -239,44 +224,18 @@ def follow(
     >>> model = (lambda key: jax.random.normal(key, (2, 1)), lambda w, x: x @ w)
     >>> task = tasks.regression(model, np.eye(2), np.zeros((2, 1)))
     >>> ds = follow(task, optax.sgd, [0.1], steps=20, every=10, devices=1)
-    >>> ds["sharpness"].values.round(3).tolist(), ds["updates"].values.tolist()
+    >>> ds["sharpness"].values.round(3).tolist(), ds["step"].values.tolist()
     ([[[1.0, 1.0]]], [10, 20])
 
     Reference: Cohen et al., "Gradient descent on neural networks typically occurs at the edge of stability",
     arXiv:2103.00065.
     """
-    batch_size = task.examples if batch_size is None and isinstance(task, Task) else batch_size
-    short_training.check(task, optimizer, steps=steps, every=every, batch_size=batch_size, replicas=replicas)
+    size = task.examples if batch_size is None and isinstance(task, Task) else batch_size
+    run = short_run(
+        task, optimizer, steps, 1 if size is None else size, every=every, record=[on_fixed_batch, sharpness]
+    )
     for rate in rates:
         _checks.positive("rates", rate)
-    if steps % every:
-        raise ValueError(f"every must divide steps, got {every} and {steps}")
-    train = _followed(Same(task), optimizer, steps, every, batch_size)
     space = grid(learning_rate=[float(rate) for rate in rates])
-    ds = sweep(train, space, seeds=replicas, key=key, devices=devices)
-    return ds.assign_coords(updates=("step", every * ds["step"].values))
-
-
-@functools.lru_cache(maxsize=16)
-def _followed(same: Same, optimizer: Callable[..., Any], steps: int, every: int, batch_size: int) -> Callable[..., Any]:
-    task = same.task
-
-    def train(key: jax.Array, learning_rate: jax.Array) -> dict[str, jax.Array]:
-        carry = short_training.start(task, optimizer, key, learning_rate)
-        inputs = short_training.inputs(task, key, jnp.full(steps, learning_rate), batch_size)
-        update = short_training.updating(task, optimizer, key)
-        blocks = jax.tree.map(lambda leaf: leaf.reshape(steps // every, every, *leaf.shape[1:]), inputs)
-        vector = jax.random.normal(key, ravel_pytree(carry[0])[0].shape)
-
-        def block(loop: Any, batches: Any) -> Any:
-            carry, vector = loop
-            carry, _ = jax.lax.scan(update, carry, batches)
-            params, state, _ = carry
-            pair = largest_eigenvalue(
-                lambda weights: short_training.evaluate(task, weights, state), params, start=vector
-            )
-            return (carry, pair.vector), {"loss": short_training.evaluate(task, params, state), "sharpness": pair.value}
-
-        return jax.lax.scan(block, (carry, vector), blocks)[1]
-
-    return train
+    ds = sweep(run, space, seeds=seeds, key=key, devices=devices)
+    return ds[["eval_loss", "sharpness", "residual", "status", "diverged_at"]].rename(eval_loss="loss")

@@ -1,6 +1,6 @@
 """A range test's curves as arrays, and what every method suggests on them.
 
-This library's own methods read the evaluation on the fixed batch, one curve for each replica; the published ones read
+This library's own methods read the evaluation on the fixed batch, one curve for each seed; the published ones read
 the loss of the batches, as they do at home.
 """
 
@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from jaxlr import probes, suggestions
-from jaxlr.suggestions import Suggestion
+from jaxlr.finder import probes, published
+from jaxlr.finder.published import Suggestion
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -24,20 +24,20 @@ _SAFETY = 4.0
 
 
 class Spread(NamedTuple):
-    """One method's suggestions over the replicas.
+    """One method's suggestions over the seeds.
 
     Attributes:
-        rate: their median; None where fewer than half of the replicas have one.
+        rate: their median; None where fewer than half of the seeds have one.
         low: their 10 % quantile, None likewise.
         high: their 90 % quantile.
-        replicas: how many replicas have a suggestion.
+        seeds: how many seeds have a suggestion.
         reason: why there is none; empty where there is one.
     """
 
     rate: float | None
     low: float | None
     high: float | None
-    replicas: int
+    seeds: int
     reason: str
 
 
@@ -46,10 +46,10 @@ class Curves(NamedTuple):
 
     Attributes:
         rates: `[steps]`.
-        batches: raw losses of the batches `[replicas, steps]`; the evaluations where those are all there is.
-        losses: what this library's own methods read, NaN where it has exploded, `[replicas, steps]`.
-        initial: losses before the first update `[replicas]`.
-        first: position of the first explosion `[replicas]`, the number of steps for never.
+        batches: raw losses of the batches `[seeds, steps]`; the evaluations where those are all there is.
+        losses: what this library's own methods read, NaN where it has exploded, `[seeds, steps]`.
+        initial: losses before the first update `[seeds]`.
+        first: position of the first explosion `[seeds]`, the number of steps for never.
     """
 
     rates: np.ndarray
@@ -63,7 +63,7 @@ class Curves(NamedTuple):
         """Read a range test's Dataset.
 
         Raises:
-            ValueError: it has no rates that rise, or neither `loss` nor `eval_loss` by replica and step.
+            ValueError: it has no rates that rise, or neither `loss` nor `eval_loss` by seed and step.
         """
         found = {name for name in ("loss", "eval_loss") if name in ds and set(ds[name].dims) == {"seed", "step"}}
         if not found or "rate" not in ds or ds["rate"].dims != ("step",):
@@ -80,34 +80,34 @@ class Curves(NamedTuple):
         first = np.where(gone.any(axis=1), gone.argmax(axis=1), len(rates))
         return cls(rates, batches, np.where(gone, np.nan, losses), initial, first)
 
-    def edge(self, replica: int) -> Suggestion:
-        """The rate at which a replica explodes."""
-        at = self.first[replica]
+    def edge(self, seed: int) -> Suggestion:
+        """The rate at which a seed explodes."""
+        at = self.first[seed]
         if at == len(self.rates):
             return Suggestion(None, "the curve never explodes")
         if at == 0:
             return Suggestion(None, "the loss explodes with the first rate: the edge lies below")
         return Suggestion(float(self.rates[at]))
 
-    def lowest(self, replica: int) -> Suggestion:
+    def lowest(self, seed: int) -> Suggestion:
         """The rate of the lowest loss, where the loss has fallen by then."""
-        losses = self.losses[replica]
+        losses = self.losses[seed]
         if not np.isfinite(losses).any():
             return Suggestion(None, "the loss explodes with every rate")
         at = int(np.nanargmin(losses))
-        if not probes.falls(self.initial[replica], losses[at]):
+        if not probes.falls(self.initial[seed], losses[at]):
             return Suggestion(None, "the loss never falls")
         return Suggestion(float(self.rates[at]))
 
-    def steepest(self, replica: int) -> Suggestion:
+    def steepest(self, seed: int) -> Suggestion:
         """The rate of the steepest fall by log rate, left of the lowest loss, the curve smoothed over a tenth."""
-        lowest = self.lowest(replica)
+        lowest = self.lowest(seed)
         if lowest.rate is None:
             return lowest
-        usable = (self.rates <= lowest.rate) & np.isfinite(self.losses[replica])
+        usable = (self.rates <= lowest.rate) & np.isfinite(self.losses[seed])
         if usable.sum() < 3:
             return Suggestion(None, "fewer than 3 points left of the lowest loss")
-        rates, losses = self.rates[usable], _smoothed(self.losses[None, replica, usable])[0]
+        rates, losses = self.rates[usable], _smoothed(self.losses[None, seed, usable])[0]
         return Suggestion(float(rates[np.argmin(np.gradient(losses, np.log(rates)))]))
 
 
@@ -129,7 +129,7 @@ def _divided(by: float, found: Suggestion) -> Suggestion:
 
 
 def by_methods(curves: Curves) -> dict[str, Spread]:
-    """Every method's suggestions over the replicas: this library's own, then the published ones.
+    """Every method's suggestions over the seeds: this library's own, then the published ones.
 
     >>> rates = np.geomspace(1e-7, 10, 100)
     >>> loss = 1 / (1 + 100 * rates)[None]
@@ -137,15 +137,15 @@ def by_methods(curves: Curves) -> dict[str, Spread]:
     >>> round(found["minimum_over_10"].rate, 3), found["edge"].reason
     (1.0, 'the curve never explodes')
     """
-    replicas = range(len(curves.losses))
+    seeds = range(len(curves.losses))
     found = {
-        "edge": [curves.edge(k) for k in replicas],
-        "edge_over_4": [_divided(_SAFETY, curves.edge(k)) for k in replicas],
-        "minimum_over_10": [_divided(10, curves.lowest(k)) for k in replicas],
-        "steepest": [curves.steepest(k) for k in replicas],
+        "edge": [curves.edge(k) for k in seeds],
+        "edge_over_4": [_divided(_SAFETY, curves.edge(k)) for k in seeds],
+        "minimum_over_10": [_divided(10, curves.lowest(k)) for k in seeds],
+        "steepest": [curves.steepest(k) for k in seeds],
     }
-    for name, method in suggestions.PUBLISHED.items():
-        found[name] = [method(curves.rates, curves.batches[k]) for k in replicas]
+    for name, method in published.PUBLISHED.items():
+        found[name] = [method(curves.rates, curves.batches[k]) for k in seeds]
     return {name: _spread(each) for name, each in found.items()}
 
 

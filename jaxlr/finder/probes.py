@@ -1,32 +1,29 @@
 """Short trainings that ask what a learning rate does: the range test, the descending probe and the race.
 
-Each is one sweep of a training whose rate moves geometrically from `low` to `high`, with several replicas (seeds) in
-one compiled program. Nothing is mutated, so there is nothing to restore afterwards.
+Each is one sweep of an experiment counted in updates, with several seeds in one compiled program; seed k has the
+weights of a sweep's seed k. Nothing is mutated, so there is nothing to restore afterwards.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from jaxlr import _checks, short_training
-from jaxlr.sampling import ladder
-from jaxlr.short_training import Same
-from jaxlr.spaces import grid
-from jaxlr.sweeps import sweep
+from jaxlr import _checks, schedules
+from jaxlr._types import Optimizer
+from jaxlr.engine import sweep
+from jaxlr.finder.measures import on_fixed_batch
+from jaxlr.runs import Recorder, Run, experiment
+from jaxlr.spaces import grid, ladder
 from jaxlr.tasks import Task
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Descent", "descend", "race", "range_test"]
-
-Optimizer = Callable[..., Any]
+__all__ = ["Descent", "descend", "exploded", "falls", "race", "range_test", "short_run"]
 
 FALL = 0.02
 """A loss that falls by less than this share of its size has not fallen."""
@@ -39,7 +36,7 @@ class Descent(NamedTuple):
         rate: the largest rate with which the loss falls, or None.
         reason: why there is none, or what is to be known of it; empty for nothing.
         rates: the rates tried, the largest first.
-        falling: share of the replicas whose loss falls, for each of them.
+        falling: share of the seeds whose loss falls, for each of them.
         curve: the trainings, as `race` returns them.
     """
 
@@ -58,12 +55,12 @@ def range_test(
     high: float = 10.0,
     steps: int = 100,
     batch_size: int = 32,
-    replicas: int = 8,
+    seeds: int = 8,
     key: jax.Array | None = None,
 ) -> xr.Dataset:
     """Train while the rate rises exponentially from batch to batch: loss against rate.
 
-    At update t of N the rate is `low (high / low)^(t / (N - 1))`. Every replica has its own weights and batches.
+    At update t of N the rate is `low (high / low)^(t / (N - 1))`. Every seed has its own weights and batches.
 
     Args:
         task: the model and the data.
@@ -72,7 +69,7 @@ def range_test(
         high: last rate.
         steps: updates N, at least 2.
         batch_size: examples in an update; at most all of them.
-        replicas: trainings K, with seeds 0 to K - 1.
+        seeds: number of trainings K.
         key: PRNG key; `jax.random.key(0)` by default.
 
     Returns:
@@ -88,21 +85,27 @@ def range_test(
 
     >>> import optax
     >>> from jaxlr import tasks
-    >>> ds = range_test(tasks.blobs(), optax.sgd, low=1e-4, high=10.0, steps=30, replicas=2)
+    >>> ds = range_test(tasks.blobs(), optax.sgd, low=1e-4, high=10.0, steps=30, seeds=2)
     >>> ds["eval_loss"].dims, bool((ds["edge"] > 0.001).all())
     (('seed', 'step'), True)
 
     Reference: Smith, "Cyclical learning rates for training neural networks", arXiv:1506.01186.
     """
-    short_training.check(task, optimizer, steps=steps, batch_size=batch_size, replicas=replicas)
     _checks.positive("low", low)
     _checks.positive("high", high)
     if not low < high:
         raise ValueError(f"low must be below high, got {low} and {high}")
     _checks.count("steps", steps, minimum=2)
-    train = _rising(Same(task), optimizer, steps, batch_size)
-    ds = sweep(train, grid(low=float(low), high=float(high)), seeds=replicas, key=key, devices=1)
-    return _masked(ds.assign_coords(rate=("step", low * (high / low) ** (np.arange(steps) / (steps - 1)))))
+    run = short_run(task, optimizer, steps, batch_size, every=1, schedule=_rising, record=[on_fixed_batch])
+    space = grid(low=float(low), high=float(high), last=float(steps - 1))
+    ds = sweep(run, space, seeds=seeds, key=key, devices=1)
+    rates = low * (high / low) ** (np.arange(steps) / (steps - 1))
+    ds = ds.drop_vars(["rate", "last"]).rename(initial_eval_loss="initial_loss")
+    return _masked(ds.assign_coords(rate=("step", rates)))
+
+
+def _rising(low: Any, high: Any, last: Any) -> schedules.Schedule:
+    return schedules.exponential_decay(low, last, high / low)
 
 
 def race(
@@ -112,7 +115,7 @@ def race(
     *,
     steps: int = 100,
     batch_size: int = 32,
-    replicas: int = 8,
+    seeds: int = 8,
     key: jax.Array | None = None,
     devices: int | None = None,
 ) -> xr.Dataset:
@@ -124,7 +127,7 @@ def race(
         rates: the ladder; Ng's by default: 0.001, 0.003, 0.01, ... 1, as `jaxlr.ladder(1e-3, 1)` gives it.
         steps: updates of each training, the budget.
         batch_size: examples in an update; at most all of them.
-        replicas: trainings of each rate, with seeds 0 to K - 1.
+        seeds: trainings of each rate.
         key: PRNG key; `jax.random.key(0)` by default.
         devices: how many local devices; all by default.
 
@@ -141,20 +144,19 @@ def race(
     >>> from jaxlr import tasks
     >>> model = (lambda key: jax.random.normal(key, (2, 1)), lambda w, x: x @ w)
     >>> task = tasks.regression(model, np.eye(2), np.zeros((2, 1)))
-    >>> ds = race(task, optax.sgd, [0.01, 0.1, 1.0], steps=10, replicas=2, devices=1)
+    >>> ds = race(task, optax.sgd, [0.01, 0.1, 1.0], steps=10, seeds=2, devices=1)
     >>> ds["eval_loss"].mean("seed").idxmin().item()
     1.0
 
     Reference: Ng's ladder of rates, Machine Learning (Coursera), lecture "Learning rate".
     """
-    short_training.check(task, optimizer, steps=steps, batch_size=batch_size, replicas=replicas)
+    run = short_run(task, optimizer, steps, batch_size, every=steps, record=["step_loss", on_fixed_batch])
     rates = ladder(1e-3, 1) if rates is None else [float(rate) for rate in rates]
     if len(set(rates)) < 2:
         raise ValueError(f"rates must hold at least two different rates, got {rates}")
     for rate in rates:
         _checks.positive("rates", rate)
-    train = _constant(Same(task), optimizer, steps, batch_size)
-    return sweep(train, grid(learning_rate=rates), seeds=replicas, key=key, devices=devices)
+    return _by_update(sweep(run, grid(learning_rate=rates), seeds=seeds, key=key, devices=devices))
 
 
 def descend(
@@ -166,13 +168,13 @@ def descend(
     levels: int = 6,
     steps: int = 50,
     batch_size: int = 32,
-    replicas: int = 8,
+    seeds: int = 8,
     key: jax.Array | None = None,
     devices: int | None = None,
 ) -> Descent:
     """The descending probe: from a high rate down, the largest with which the loss falls.
 
-    The rates `start / factor^i` train side by side; a replica's loss falls when the evaluation after the last update is
+    The rates `start / factor^i` train side by side; a seed's loss falls when the evaluation after the last update is
     at least 2 % below the one before the first.
 
     Args:
@@ -183,12 +185,12 @@ def descend(
         levels: number of rates.
         steps: updates of each training.
         batch_size: examples in an update; at most all of them.
-        replicas: trainings of each rate, with seeds 0 to K - 1.
+        seeds: trainings of each rate.
         key: PRNG key; `jax.random.key(0)` by default.
         devices: how many local devices; all by default.
 
     Returns:
-        The largest rate with which the loss falls in more than half of the replicas, or None with the reason.
+        The largest rate with which the loss falls in more than half of the seeds, or None with the reason.
 
     Raises:
         ValueError: a rate is not positive, the factor not above 1, or a number is too small.
@@ -198,7 +200,7 @@ def descend(
     >>> from jaxlr import tasks
     >>> model = (lambda key: jax.random.normal(key, (2, 1)), lambda w, x: x @ w)
     >>> task = tasks.regression(model, np.eye(2), np.zeros((2, 1)))
-    >>> found = descend(task, optax.sgd, start=100.0, levels=4, steps=10, replicas=3, devices=1)
+    >>> found = descend(task, optax.sgd, start=100.0, levels=4, steps=10, seeds=3, devices=1)
     >>> found.rate, found.rates, found.falling
     (1.0, [100.0, 10.0, 1.0, 0.1], [0.0, 0.0, 1.0, 1.0])
     """
@@ -208,7 +210,7 @@ def descend(
         raise ValueError(f"factor must be above 1, got {factor}")
     _checks.count("levels", levels, minimum=2)
     rates = [float(f"{start / factor**i:.6g}") for i in range(levels)]
-    sizes: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "replicas": replicas}
+    sizes: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "seeds": seeds}
     ds = race(task, optimizer, rates, **sizes, key=key, devices=devices)
     falling = falls(ds["initial_loss"], ds["eval_loss"]).mean("seed").values
     usable = np.flatnonzero(falling > 0.5)
@@ -241,44 +243,51 @@ def exploded(losses: np.ndarray, initial: float) -> np.ndarray:
     return ~np.isfinite(losses) | (losses > np.maximum(best + abs(best), initial + 0.1 * abs(initial)))
 
 
+def short_run(
+    task: Task,
+    optimizer: Optimizer,
+    steps: int,
+    batch_size: int,
+    *,
+    every: int,
+    schedule: Callable[..., Any] | None = None,
+    record: Sequence[str | Recorder],
+) -> Run:
+    """An experiment of some updates on the training data alone, to be swept over rates.
+
+    Raises:
+        TypeError: `task` is no task, or the optimizer no function.
+        ValueError: the optimizer needs more than a learning rate, or takes none, or a number is too small.
+    """
+    if not isinstance(task, Task):
+        raise TypeError(f"task must be a jaxlr.tasks.Task, got {task!r}")
+    if not callable(optimizer):
+        raise TypeError(f"optimizer must be a function of learning_rate, got {optimizer!r}")
+    for name, number in (("steps", steps), ("every", every), ("batch_size", batch_size)):
+        _checks.count(name, number)
+    if steps % every:
+        raise ValueError(f"every must divide steps, got {every} and {steps}")
+    untested = task._replace(x_test=None, y_test=None)
+    sizes: dict[str, Any] = {"updates": steps, "every": every, "batch_size": batch_size}
+    experiment(untested, optimizer, **sizes).check({"learning_rate": 0.1})
+    return experiment(untested, optimizer, schedule=schedule, **sizes, record=record)
+
+
+def _by_update(ds: xr.Dataset) -> xr.Dataset:
+    """A race as it is read: the loss of every update, NaN from the first one that is not finite, and the two ends."""
+    losses = ds["step_loss"].isel(step=0, drop=True).rename(batch="step")
+    losses = losses.assign_coords(step=np.arange(1, losses.sizes["step"] + 1))
+    bad = ~np.isfinite(losses)
+    first = bad.argmax("step") + 1
+    losses = losses.where(~bad.cumsum("step").astype(bool))
+    at_end = ds.drop_vars(["loss", "step_loss", "rate"]).isel(step=0, drop=True)
+    at_end = at_end.rename(initial_eval_loss="initial_loss")
+    return at_end.assign(loss=losses, diverged_at=first.where(bad.any("step"), 0).astype(np.int32))
+
+
 def _masked(ds: xr.Dataset) -> xr.Dataset:
-    """With every replica's divergence edge, and without its exploded evaluations."""
+    """With every seed's divergence edge, and without its exploded evaluations."""
     losses, initial, rates = ds["eval_loss"].values, ds["initial_loss"].values, ds["rate"].values
     gone = np.array([exploded(*curve) for curve in zip(losses, initial, strict=True)])
     edges = np.where(gone.any(axis=1), rates[gone.argmax(axis=1)], np.nan)
     return ds.assign(eval_loss=(("seed", "step"), np.where(gone, np.nan, losses)), edge=("seed", edges))
-
-
-@functools.lru_cache(maxsize=16)
-def _rising(same: Same, optimizer: Optimizer, steps: int, batch_size: int) -> Callable[..., Any]:
-    """The range test to sweep. Compiled programs stay with it, so the same question again compiles nothing."""
-    task = same.task
-
-    def train(key: jax.Array, low: jax.Array, high: jax.Array) -> dict[str, jax.Array]:
-        rates = low * (high / low) ** (jnp.arange(steps) / (steps - 1))
-        update = short_training.updating(task, optimizer, key)
-
-        def measured(carry: Any, batch: Any) -> Any:
-            carry, loss = update(carry, batch)
-            return carry, {"loss": loss, "eval_loss": short_training.evaluate(task, *carry[:2])}
-
-        carry = short_training.start(task, optimizer, key, low)
-        seen = jax.lax.scan(measured, carry, short_training.inputs(task, key, rates, batch_size))[1]
-        return {**seen, "initial_loss": short_training.evaluate(task, *carry[:2])}
-
-    return train
-
-
-@functools.lru_cache(maxsize=16)
-def _constant(same: Same, optimizer: Optimizer, steps: int, batch_size: int) -> Callable[..., Any]:
-    """The training at one rate to sweep, evaluated at its ends."""
-    task = same.task
-
-    def train(key: jax.Array, learning_rate: jax.Array) -> dict[str, jax.Array]:
-        first = short_training.start(task, optimizer, key, learning_rate)
-        batches = short_training.inputs(task, key, jnp.full(steps, learning_rate), batch_size)
-        last, losses = jax.lax.scan(short_training.updating(task, optimizer, key), first, batches)
-        ends = {"initial_loss": first, "eval_loss": last}
-        return {"loss": losses, **{name: short_training.evaluate(task, *carry[:2]) for name, carry in ends.items()}}
-
-    return train

@@ -15,17 +15,17 @@ def speed(result: Mapping[str, Any]) -> Figure:
     """The cost of a setting against their number, and how much longer the rivals take.
 
     Args:
-        result: from `jaxlr.bench.run`.
+        result: what `jaxlr bench` or `python -m scripts.bench` wrote.
 
     Returns:
         The figure: one panel, or two where rivals were timed. Whiskers run from the least to the largest ratio.
 
     >>> row = {"settings": 256, "ms_per_setting": 5.0}
-    >>> figure = speed({"scaling": [row], "rivals": [], "machine": {"device": "cpu", "devices": 2}, "epochs": 200})
+    >>> figure = speed({"scaling": [row], "machine": {"device": "cpu", "devices": 2}, "epochs": 200})
     >>> len(figure.axes)
     1
     """
-    rivals = sorted(result["rivals"], key=lambda row: row["ratio"]["median"])
+    rivals = sorted(result.get("rivals", []), key=lambda row: row["ratio"]["median"])
     figure, axes = new_figure(1, 2 if rivals else 1, 5.6, 3.8, sharex=False)
     ax, rows = axes[0, 0], result["scaling"]
     ax.plot([row["settings"] for row in rows], [row["ms_per_setting"] for row in rows], "o-", color=COLORS[0])

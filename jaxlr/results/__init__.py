@@ -1,4 +1,4 @@
-"""Results as labelled arrays, an `xarray.Dataset` with the dimensions `(<axes...>, seed, epoch)`, and what is read off."""
+"""Results as labelled arrays: an `xarray.Dataset` with the dimensions `(<axes...>, seed, epoch)`."""
 
 from jaxlr.results.comparison import Comparison, compare, marginal
 from jaxlr.results.files import load, save

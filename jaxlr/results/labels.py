@@ -6,6 +6,7 @@ import functools
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,24 +40,24 @@ _WITHIN = {"step_loss": ("batch",)}
 def label(
     space: Space,
     arrays: Mapping[str, np.ndarray],
-    initial: Mapping[str, np.ndarray],
     finished: np.ndarray,
     attributes: Mapping[str, Any],
-    *,
     along: str | None,
+    *,
     stride: int = 1,
+    initial: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> xr.Dataset:
     """A sweep's arrays as a Dataset.
 
     Args:
         space: the settings, in the order of the arrays.
         arrays: variable -> values `[settings, seeds, T, ...]`.
-        initial: variable -> values before the training `[settings, seeds, ...]`.
         finished: which members were trained to the end, `[settings, seeds]`.
         attributes: what is to be known of the sweep.
         along: name of the dimension of length T, `epoch` or `step`; None where T is 1 and arrays within lie along
             `step`.
         stride: what one place on that dimension adds to its coordinate.
+        initial: variable -> values before the training `[settings, seeds, ...]`.
 
     Raises:
         ValueError: the arrays are of several lengths.

@@ -10,12 +10,13 @@ import jax
 import jax.numpy as jnp
 
 from jaxlr import _checks
-from jaxlr._types import Hyperparameters, Metrics, Optimizer, PyTree
+from jaxlr._types import Metrics, Optimizer, PyTree
 from jaxlr.plateau import Plateau, PlateauState
 from jaxlr.runs import batches, wiring
 from jaxlr.runs.batches import Batches, Moment, Order
 from jaxlr.runs.protocol import Run
-from jaxlr.runs.updates import PER_UPDATE, Trained, evaluate, updates as update_all
+from jaxlr.runs.updates import PER_UPDATE, Trained, evaluate
+from jaxlr.runs.updates import updates as update_all
 from jaxlr.tasks import Task
 
 __all__ = ["RECORDS", "Carry", "Recorder", "experiment"]

@@ -37,6 +37,7 @@ def group(space: Space, static_names: frozenset[str] = frozenset()) -> list[Grou
         space: the settings.
         static_names: hyperparameters that are static whatever their values.
 
+    >>> from jaxlr.spaces import grid
     >>> parts = group(grid(name=["sgd", "adam"], learning_rate=[0.1, 1]))
     >>> [(part.static, part.traced["learning_rate"].dtype.name, part.rows.tolist()) for part in parts]
     [({'name': 'sgd'}, 'float32', [0, 1]), ({'name': 'adam'}, 'float32', [2, 3])]
@@ -126,9 +127,9 @@ def _as_float(name: str, array: np.ndarray) -> np.ndarray:
     dtype = jax.dtypes.canonicalize_dtype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
         cast = array.astype(dtype)
-    lost = (np.isfinite(array) & ~np.isfinite(cast)) | ((array != 0) & (np.abs(cast) < np.finfo(dtype).tiny))
+    lost = (np.isfinite(array) & ~np.isfinite(cast)) | ((array != 0) & (cast == 0))
     if lost.any():
-        least, most = np.finfo(dtype).tiny, np.finfo(dtype).max
+        least, most = np.finfo(dtype).smallest_subnormal, np.finfo(dtype).max
         raise ValueError(
             f"{name} must fit {dtype.name} (zero, or {least:.3g} to {most:.3g} in size), got {array[lost][0]!r}; "
             "jax_enable_x64 has a wider range"

@@ -20,12 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from jaxlr import _checks, optimizers, policies, schedules, tasks
+from jaxlr import _checks, optimizers, schedules, tasks
+from jaxlr.engine import Cost, compile_ahead, sweep
 from jaxlr.plateau import Plateau, reduce_on_plateau
-from jaxlr.programs import Cost
+from jaxlr.runs import Run, experiment
 from jaxlr.spaces import Space, grid, zipped
-from jaxlr.sweeps import compile_ahead, sweep
-from jaxlr.training import Experiment, experiment
+from jaxlr.studies import policies
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -92,7 +92,7 @@ def _plateau(patience: Any) -> Plateau:
 
 
 @functools.cache
-def _sgd(epochs: int) -> Experiment:
+def _sgd(epochs: int) -> Run:
     return experiment(_task(), optimizers.sgd, schedule=_time_decay, plateau=_plateau, epochs=epochs)
 
 
@@ -115,7 +115,7 @@ def _one_of(number: jax.Array) -> tuple[optax.GradientTransformation, Callable[[
 
 
 @functools.cache
-def _adaptive(epochs: int) -> Experiment:
+def _adaptive(epochs: int) -> Run:
     return experiment(_task(), _one_of, epochs=epochs)
 
 
@@ -125,7 +125,7 @@ _NEUTRAL: dict[str, Any] = {"learning_rate": 0.01, "momentum": 0.0, "decay": 0.0
 class _Sweep(NamedTuple):
     """What a sweep trains, and in blocks of which shape."""
 
-    run: Experiment
+    run: Run
     space: Space
     layout: dict[str, Any]
 
@@ -383,7 +383,7 @@ def write(results: Mapping[str, xr.Dataset], out: Path) -> list[Path]:
 
 def write_summary(results: Mapping[str, xr.Dataset], out: Path) -> Path:
     """Save the results beside the tutorial's claims; returns the path."""
-    from jaxlr.summary import summarize
+    from jaxlr.studies.summary import summarize
 
     path = out / "summary.md"
     path.write_text(summarize(results), encoding="utf-8")

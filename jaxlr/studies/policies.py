@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxlr import schedules
+from jaxlr.engine import sweep
 from jaxlr.spaces import grid
-from jaxlr.sweeps import sweep
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jaxlr import claims
+from jaxlr.studies import claims
 
 if TYPE_CHECKING:
     import xarray as xr

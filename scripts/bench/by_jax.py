@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from flax import linen
 
-from jaxlr.bench.points import BATCH, Points
+from scripts.bench.points import BATCH, Points
 
 __all__ = ["compiled_anew", "compiled_once", "training", "vmapped"]
 

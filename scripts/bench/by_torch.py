@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxlr.bench.points import BATCH, Points
+from scripts.bench.points import BATCH, Points
 
 __all__ = ["ensemble", "loop"]
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxlr.bench import by_jax, by_keras, by_sklearn, by_torch
-from jaxlr.bench.points import Points
+from scripts.bench import by_jax, by_keras, by_sklearn, by_torch
+from scripts.bench.points import Points
 
 __all__ = ["RIVALS", "Points", "Rival", "installed"]
 

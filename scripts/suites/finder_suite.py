@@ -1,6 +1,6 @@
 """How good are learning-rate finders? Every method on every combination of the suite, against the true best rate.
 
-Run from the repository's root: python -m scripts.finder_suite FOLDER [--report]
+Run from the repository's root: python -m scripts.suites.finder_suite FOLDER [--report]
 
 FOLDER keeps the numbers of each combination (about half an hour for all on one CPU core; a combination that is there is
 not done again); `--report` only reads them. Written: notebooks/figures/finder_suite.png, the table
@@ -28,10 +28,11 @@ import jax
 import numpy as np
 
 import jaxlr
-from jaxlr import plots, suggestions
+from jaxlr import plots
+from jaxlr.finder import published
 from jaxlr.plots.style import new_figure
-from scripts import suite_tasks
-from scripts.suite_tasks import OPTIMIZERS, Case
+from scripts.suites import suite_tasks
+from scripts.suites.suite_tasks import OPTIMIZERS, Case
 
 REPEATS = 20
 TUNED = (
@@ -49,7 +50,7 @@ OURS = {
     "minimum_over_10": "8 replicas x 100 updates, their median",
     "steepest": "8 replicas x 100 updates, their median",
 }
-METHODS = (*OURS, *suggestions.PUBLISHED)
+METHODS = (*OURS, *published.PUBLISHED)
 
 
 class Truth(NamedTuple):
@@ -78,7 +79,7 @@ def truth(case: Case) -> Truth:
     return Truth(np.array(rates), np.array([losses[rate] for rate in rates]), initial)
 
 
-def _finals(run: jaxlr.Experiment, rates: np.ndarray, seeds: int) -> tuple[dict[float, float], float]:
+def _finals(run: jaxlr.runs.Run, rates: np.ndarray, seeds: int) -> tuple[dict[float, float], float]:
     """Rate -> mean final loss, and the mean initial loss."""
     key = jax.random.key(2**20)
     ds = jaxlr.sweep(run, jaxlr.grid(learning_rate=rates), seeds=seeds, key=key, devices=1)
@@ -97,13 +98,13 @@ def answers(case: Case) -> dict[str, np.ndarray]:
 def _answer(case: Case, key: jax.Array) -> dict[str, Any]:
     sizes: dict[str, Any] = {"steps": 100, "batch_size": case.batch_size, "replicas": 8, "key": key}
     found = jaxlr.find_lr(case.task, case.optimizer, **sizes, devices=1)
-    home = jaxlr.range_test(case.task, case.optimizer, low=1e-7, high=10.0, **sizes)
-    wide = jaxlr.suggest(home)
+    home = jaxlr.finder.range_test(case.task, case.optimizer, low=1e-7, high=10.0, **sizes)
+    wide = jaxlr.finder.suggest(home)
     row: dict[str, Any] = {"find_lr": found.recommendation, "suggest": wide.recommendation}
-    row["suggest, 1 replica"] = jaxlr.suggest(home.isel(seed=[0])).recommendation
+    row["suggest, 1 replica"] = jaxlr.finder.suggest(home.isel(seed=[0])).recommendation
     row |= {name: wide.suggestions[name].rate for name in OURS if name in wide.suggestions}
-    low = jaxlr.range_test(case.task, case.optimizer, low=1e-8, high=1.0, **sizes)
-    for name, method in suggestions.PUBLISHED.items():
+    low = jaxlr.finder.range_test(case.task, case.optimizer, low=1e-8, high=1.0, **sizes)
+    for name, method in published.PUBLISHED.items():
         own = low if name.startswith("lightning") else home
         row[name] = method(own["rate"].values, own["loss"].values[0]).rate
     row["confidence"] = found.confidence
@@ -207,7 +208,7 @@ def report(folder: Path) -> None:
 def _about(cases: dict[str, Any], held: dict[str, Any], tuned: dict[str, Any]) -> str:
     updates = np.concatenate([case["updates"] for case in cases.values()])
     return (
-        f"Written by `python -m scripts.finder_suite`, {REPEATS} repeats of each of {len(cases)} combinations; margins "
+        f"Written by `python -m scripts.suites.finder_suite`, {REPEATS} repeats of each of {len(cases)} combinations; margins "
         f"and weights were chosen on {len(tuned)} of them, {len(held)} were held out. Regret: share of "
         "the possible fall of the training loss that is lost against the best constant rate. Scatter: 90 % over 10 % "
         "quantile of the repeats' answers, median and worst of the combinations. None: share of repeats without an "

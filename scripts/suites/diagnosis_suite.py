@@ -1,6 +1,6 @@
 """The labelled suite of `jaxlr.diagnose`: real trainings, and what really happens when their rate is changed.
 
-`python -m scripts.diagnosis_suite FOLDER` trains every case and keeps the curves in FOLDER. A label comes from
+`python -m scripts.suites.diagnosis_suite FOLDER` trains every case and keeps the curves in FOLDER. A label comes from
 interventions, never from the shape of a curve: the same training, with the same weights and batches, at other rates,
 with a warm-up, and with a lower late rate. `scripts/diagnosis_labels.py` holds the rules, for a reader to argue with.
 """
@@ -24,7 +24,7 @@ from flax import linen
 import jaxlr
 from jaxlr import tasks
 from jaxlr.tasks import Task
-from scripts import suite_tasks
+from scripts.suites import suite_tasks
 
 __all__ = ["APART", "LAST", "TUNING", "Case", "build", "cases", "collect", "trainings"]
 
@@ -64,7 +64,7 @@ class Case(NamedTuple):
 
     name: str
     task: Task
-    run: jaxlr.Experiment
+    run: jaxlr.runs.Run
 
 
 def _digits_mislabelled() -> Task:

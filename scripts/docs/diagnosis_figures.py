@@ -1,6 +1,6 @@
 """Draw `notebooks/figures/diagnosis_*.png`: the textbook's four ideal curves, a sweep over the rate, and a map.
 
-`python -m scripts.diagnosis_figures`
+`python -m scripts.docs.diagnosis_figures`
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import optax
 
 import jaxlr
 from jaxlr import plots
-from scripts import diagnosis_textbook
+from scripts.suites import diagnosis_textbook
 
 FIGURES = Path(__file__).parent.parent / "notebooks" / "figures"
 
@@ -22,7 +22,7 @@ def main() -> None:
     found = {colour: jaxlr.diagnose(losses) for colour, losses in curves.items()}
     verdicts = {colour: f"{d.verdict} ({d.confidence:.0%})" for colour, d in found.items()}
     figures = {"four": plots.diagnosed_curves(curves, verdicts, title="The textbook's four curves, diagnosed")}
-    rates = jaxlr.log_range(1e-5, 10, 13)
+    rates = jaxlr.spaces.log_range(1e-5, 10, 13)
     run = jaxlr.experiment(jaxlr.tasks.blobs(), optax.sgd, epochs=60)
     ds = jaxlr.sweep(run, jaxlr.grid(learning_rate=rates, momentum=[0.0, 0.5, 0.9, 0.99]), seeds=4, devices=1)
     figures["map"] = plots.diagnosed_sweep(ds, jaxlr.diagnose(ds), title="Three blobs, SGD")

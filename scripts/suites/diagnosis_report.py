@@ -1,6 +1,6 @@
 """How often `jaxlr.diagnose` is right on the tasks held apart from its tuning.
 
-`python -m scripts.diagnosis_report FOLDER` reads the trainings of `scripts.diagnosis_suite` in FOLDER and prints, for a
+`python -m scripts.suites.diagnosis_report FOLDER` reads the trainings of `scripts.suites.diagnosis_suite` in FOLDER and prints, for a
 curve by itself (with and without its rates, and by steps), with its validation losses, and among its neighbours on
 grids of threes and of nines: how many verdicts are confident (0.7 or more) and how many of those right, the confusion
 table, precision and recall of each verdict, and the reliability of the confidence. Right is the label alone; a second
@@ -21,8 +21,8 @@ import xarray as xr
 import jaxlr
 from jaxlr import results
 from jaxlr.diagnosis import VERDICTS
-from scripts import diagnosis_suite
-from scripts.diagnosis_fit import Labelled, labelled
+from scripts.suites import diagnosis_suite
+from scripts.suites.diagnosis_fit import Labelled, labelled
 
 CONFIDENT = 0.7
 """A verdict of at least this confidence is a confident one; `cannot-tell` never is."""
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
     confidence: float
 
 
-Judge = Callable[[Labelled], jaxlr.Diagnosis]
+Judge = Callable[[Labelled], jaxlr.diagnosis.Diagnosis]
 
 
 def single(families: Sequence[Sequence[Labelled]], judge: Judge, *, validated: bool = False) -> Iterator[Outcome]:

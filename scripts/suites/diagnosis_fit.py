@@ -1,6 +1,6 @@
 """Tune the points of `jaxlr.diagnose` on the tuning tasks and write them into the package.
 
-`python -m scripts.diagnosis_fit FOLDER` reads the trainings of `scripts.diagnosis_suite` in FOLDER, never those of the
+`python -m scripts.suites.diagnosis_fit FOLDER` reads the trainings of `scripts.suites.diagnosis_suite` in FOLDER, never those of the
 tasks held apart, prints what leaving out one data set gives, and writes `jaxlr/diagnosis/calibration.py`.
 """
 
@@ -17,7 +17,7 @@ from sklearn.linear_model import LogisticRegression
 import jaxlr
 from jaxlr.diagnosis import curve, neighbours, validation, verdicts
 from jaxlr.diagnosis.calibration import Points
-from scripts import diagnosis_labels, diagnosis_suite, diagnosis_textbook
+from scripts.suites import diagnosis_labels, diagnosis_suite, diagnosis_textbook
 
 __all__ = ["Labelled", "labelled"]
 

@@ -1,6 +1,6 @@
 """Print 30 seeds of every tutorial setting beside 30 seeds of real Keras 2.3.1, with the distance in standard errors.
 
-Run from the repository's root: python -m scripts.keras_parity [SEEDS]
+Run from the repository's root: python -m scripts.suites.keras_parity [SEEDS]
 """
 
 from __future__ import annotations

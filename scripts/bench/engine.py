@@ -1,6 +1,6 @@
 """What the engine costs: `sweep` against the same training written by hand, and against the number of settings.
 
-Run from the repository's root: python -m scripts.bench_engine [overhead|scaling]
+Run from the repository's root: python -m scripts.bench.engine [overhead|scaling]
 
 overhead  one device; the hand-written program is `jit` over a `fori_loop` of `vmap(vmap(run.epoch))`, the same members,
           timed in turn with the sweep of the same block.
@@ -27,7 +27,7 @@ from jaxlr import experiment, grid, optimizers, sweep, tasks
 EPOCHS, SETTINGS, SEEDS, REPEATS = 200, 16, 4, 15
 
 
-def by_hand(run: jaxlr.Experiment, rates: jax.Array) -> Callable[[], Any]:
+def by_hand(run: jaxlr.runs.Run, rates: jax.Array) -> Callable[[], Any]:
     """The block's training without the engine: one compiled function that returns its metrics."""
 
     def train() -> dict[str, jax.Array]:

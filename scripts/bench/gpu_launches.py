@@ -3,7 +3,7 @@
 A step of so small a network is bound by launches, and XLA compiles for a GPU that is described to it. Needs the extra
 `cuda` (5 GB) and no GPU; it says nothing of seconds.
 
-Run from the repository's root: python -m scripts.gpu_launches [SETTINGS]
+Run from the repository's root: python -m scripts.bench.gpu_launches [SETTINGS]
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ import numpy as np
 import optax
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
-
-from jaxlr import experiment, grid, programs, spaces, tasks
 from jaxlr.bench import by_jax, points
-from jaxlr.programs import Layout, Shape
+
+from jaxlr import experiment, grid, spaces, tasks
+from jaxlr.engine import programs
+from jaxlr.engine.programs import Layout, Shape
 
 H100 = """
 gpu_device_info {

@@ -1,6 +1,6 @@
 """How far float32 schedules are from the exact ones at large steps: jaxlr's catalogue, and Optax's.
 
-`python -m scripts.schedule_accuracy` from the root of the repository prints a table. Each row is the worst
+`python -m scripts.suites.schedule_accuracy` from the root of the repository prints a table. Each row is the worst
 case over runs of several lengths and over steps near 2^24, near 2^30, at 2^31 - 1 and close to the ends of
 the run: the error in ulp of the schedule's largest value, and relative to the value itself wherever that is
 above a millionth of the largest. The truth is the same schedule in float64 at the same float32 arguments, for

@@ -1,4 +1,4 @@
-"""Draw every schedule of the catalogue: `python -m scripts.schedule_gallery OUT.png`, from the root."""
+"""Draw every schedule of the catalogue: `python -m scripts.docs.schedule_gallery OUT.png`, from the root."""
 
 from __future__ import annotations
 
