@@ -202,7 +202,7 @@ late = at_the_end("optimizers", "optimizer")
 #
 # ## Which readings hold?
 #
-# The tutorial's claims, each turned into a statistic and judged over the ten seeds. A claim is held if nine seeds of
+# The tutorial's claims, each turned into a statistic and judged over the ten seeds. A claim holds if nine seeds of
 # ten meet it; the last column is real Keras.
 
 # %%

@@ -235,11 +235,11 @@ def test_cannot_tell_names_an_experiment() -> None:
 
 
 @pytest.mark.parametrize("table", [calibration.ALONE, calibration.BESIDE, calibration.VALIDATED])
-def test_points_are_complete(table: calibration.Points) -> None:
-    assert set(table.points) == set(table.bias)
-    for points in table.points.values():
-        assert set(points) == set(table.knots)
-        for name, values in points.items():
+def test_scores_are_complete(table: calibration.Scores) -> None:
+    assert set(table.scores) == set(table.bias)
+    for scores in table.scores.values():
+        assert set(scores) == set(table.knots)
+        for name, values in scores.items():
             assert len(values) == len(table.knots[name])
             assert (np.diff(table.knots[name]) > 0).all()
 

@@ -59,7 +59,7 @@ def study(
         imported = time.perf_counter()
         bar = Bar(quiet)
         # The last ones are drawn here: by then nothing else is left to do.
-        there = names[:-2] if elsewhere else []
+        there = studies.order(names)[:-2] if elsewhere else []
         drawn: dict[str, Future[list[Path]]] = {}
 
         def write(name: str, ds: xr.Dataset) -> None:
@@ -69,9 +69,9 @@ def study(
         results = studies.run(names, seeds=seeds, epochs=epochs, report=bar, finished=write)
         bar.close()
         trained = time.perf_counter()
-        here = [studies.write_study(name, results[name], out) for name in names if name not in there]
+        here = {name: studies.write_study(name, results[name], out) for name in names if name not in there}
         summary = studies.write_summary(results, out)
-        paths = [*(drawn[name].result() for name in there), *here]
+        paths = [drawn[name].result() if name in drawn else here[name] for name in names]
     for path in [*itertools.chain(*paths), summary]:
         print(path)
     if not quiet:

@@ -55,7 +55,7 @@ def diagnose(losses: Any, *, val_losses: Any = None, lr: Any = None) -> Any:
 
     The curve is cut into at most 50 blocks, so that neither the number of points nor minibatch noise matters, and
     described by statistics of the logarithm y of the block means: how far and when y fell, its fall `-dy/d ln t` for
-    each e-fold of the training, its jitter from block to block, and others. Each gives each verdict points; with
+    each e-fold of the training, its jitter from block to block, and others. Each gives each verdict a score; with
     s_v their sum for verdict v,
 
         P(v) = exp(s_v) / sum over w of exp(s_w)
@@ -88,7 +88,7 @@ def diagnose(losses: Any, *, val_losses: Any = None, lr: Any = None) -> Any:
     >>> diagnose([2.3, 1.9, 2.5, 40.0, float("nan")]).verdict
     'diverged'
 
-    Reference: the rules of thumb of the deep-learning textbooks for reading a loss curve; the points were fitted on
+    Reference: the rules of thumb of the deep-learning textbooks for reading a loss curve; the scores were fitted on
     trainings whose rate was changed (`scripts/diagnosis_suite.py`).
     """
     if _is_dataset(losses):

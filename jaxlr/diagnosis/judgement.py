@@ -75,8 +75,8 @@ def _times(last: float, first: float) -> str:
     return f"{last / first:.3g} times" if first > 0 else "after"
 
 
-def judged(found: curve.Statistics, more: Mapping[str, float], table: calibration.Points) -> dict[str, float]:
-    """The verdicts' probabilities: a loss that ends at zero leaves nothing to gain, any other gets points."""
+def judged(found: curve.Statistics, more: Mapping[str, float], table: calibration.Scores) -> dict[str, float]:
+    """The verdicts' probabilities: a loss that ends at zero leaves nothing to gain, any other gets scores."""
     if found.end == 0:
         return {"healthy": _LEARNT_BY_HEART, "oscillating": 1 - _LEARNT_BY_HEART}
     return verdicts.probabilities({**found._asdict(), **more}, table)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["LossCurve", "from_history", "read"]
 
@@ -84,16 +86,12 @@ def read(path: str | Path) -> LossCurve:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"curve must be a file that exists, got {path}")
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = list(csv.reader(file))
-    if len(rows) < 2:
-        raise ValueError(f"{path} must have a header and rows of numbers, got {len(rows)} lines")
-    header = [name.strip() for name in rows[0]]
-    found = _columns(header)
+    table = _table(path)
+    found = _columns(list(table))
     if "loss" not in found:
-        raise ValueError(f"{path} must have a column loss or train_loss, got {', '.join(header)}")
-    values = {role: _numbers(path, rows, header.index(name), name) for role, name in found.items()}
-    steps = values.get("step", np.ma.masked_all(len(rows) - 1))
+        raise ValueError(f"{path} must have a column loss or train_loss, got {', '.join(table)}")
+    values = {role: _numbers(path, table[name]) for role, name in found.items()}
+    steps = values.get("step", np.ma.masked_all(len(table)))
     losses, at = _reported(values["loss"], steps)
     if len(losses) == 0:
         raise ValueError(f"{path} must have numbers in the column {found['loss']}, got none")
@@ -145,17 +143,35 @@ def _role(name: str) -> str | None:
     return None
 
 
-def _numbers(path: Path, rows: list[list[str]], column: int, name: str) -> np.ma.MaskedArray:
+def _table(path: Path) -> pd.DataFrame:
+    """The file's cells as text, its header without blanks around the names."""
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except ValueError as error:
+        raise ValueError(f"{path} must have a header and rows of numbers: {_first_line(error)}") from error
+    if table.empty:
+        raise ValueError(f"{path} must have a header and rows of numbers, got no rows")
+    return table.rename(columns=lambda name: str(name).strip())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _numbers(path: Path, column: pd.Series[str]) -> np.ma.MaskedArray:
     """A column's numbers; empty cells are masked, which a written `nan` is not."""
-    values: list[float | None] = []
-    for number, row in enumerate(rows[1:], 2):
-        cell = row[column].strip() if column < len(row) else ""
+    cells = column.fillna("").str.strip()
+    values = np.full(len(cells), np.nan)
+    for i, cell in enumerate(cells):
         try:
-            values.append(float(cell) if cell else None)
+            values[i] = float(cell) if cell else np.nan
         except ValueError:
-            raise ValueError(f"{path} must hold numbers in the column {name}, got {cell!r} in line {number}") from None
-    empty = [value is None for value in values]
-    return np.ma.MaskedArray(np.array(values, float), empty)
+            raise ValueError(
+                f"{path} must hold numbers in the column {column.name}, got {cell!r} in line {i + 2}"
+            ) from None
+    return np.ma.MaskedArray(values, (cells == "").to_numpy())
 
 
 def _reported(column: np.ma.MaskedArray, steps: np.ma.MaskedArray) -> tuple[np.ndarray, np.ndarray]:

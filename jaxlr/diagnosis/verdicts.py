@@ -1,7 +1,7 @@
-"""From statistics to a verdict: additive points for each verdict, evidence, and the remedy.
+"""From statistics to a verdict: additive scores for each verdict, evidence, and the remedy.
 
-Each statistic gives each verdict points, by straight lines between a few knots; the probability of a verdict is the
-softmax of its points. The knots and points are in `calibration`, which `scripts/diagnosis_fit.py` writes.
+Each statistic gives each verdict a score, by straight lines between a few knots; the probability of a verdict is the
+softmax of their sums. The knots and scores are in `calibration`, which `scripts/suites/diagnosis_fit.py` writes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from jaxlr.diagnosis.calibration import Points
+from jaxlr.diagnosis.calibration import Scores
 
 VERDICTS = (
     "healthy",
@@ -55,13 +55,13 @@ _ANY_EXPERIMENT = (
 )
 
 
-def probabilities(statistics: Mapping[str, float], calibration: Points) -> dict[str, float]:
-    """Verdict -> probability, from the points that the statistics give it."""
+def probabilities(statistics: Mapping[str, float], calibration: Scores) -> dict[str, float]:
+    """Verdict -> probability, from the scores that the statistics give it."""
     scores = {
         verdict: bias
         + sum(
             float(np.interp(statistics[name], calibration.knots[name], values))
-            for name, values in calibration.points[verdict].items()
+            for name, values in calibration.scores[verdict].items()
         )
         for verdict, bias in calibration.bias.items()
     }

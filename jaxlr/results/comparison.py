@@ -89,23 +89,29 @@ def compare(ds: xr.Dataset, a: Mapping[str, Any], b: Mapping[str, Any], metric: 
 
     Reference: Student, "The probable error of a mean", Biometrika 6 (1908).
     """
-    from scipy import stats
-
     values = final(ds, metric).values.reshape(-1, ds.sizes["seed"]).astype(np.float64)
     status = ds["status"].values.reshape(values.shape)
     i, j = _position(ds, "a", a), _position(ds, "b", b)
-    pairs = values[i] - values[j]
-    pairs = pairs[np.isfinite(pairs)]
-    n = len(pairs)
-    mean = float(pairs.mean()) if n else np.nan
-    half = p_value = np.nan
-    if n > 1:
-        error = float(pairs.std(ddof=1)) / np.sqrt(n)
-        half = float(stats.t.ppf(0.975, n - 1)) * error
-        exact = 1.0 if mean == 0 else 0.0
-        p_value = float(2 * stats.t.sf(abs(mean) / error, n - 1)) if error > 0 else exact
-    lost_a, lost_b = (int((status[k] == "diverged").sum()) for k in (i, j))
-    return Comparison(metric, dict(a), dict(b), mean, mean - half, mean + half, p_value, n, lost_a, lost_b)
+    both = np.isfinite(values[i]) & np.isfinite(values[j])
+    first, second = values[i, both], values[j, both]
+    lost = [int((status[k] == "diverged").sum()) for k in (i, j)]
+    return Comparison(metric, dict(a), dict(b), *_paired(first, second), len(first), *lost)
+
+
+def _paired(first: np.ndarray, second: np.ndarray) -> tuple[float, float, float, float]:
+    """Mean of the differences, the ends of its 95 % interval, and the p-value."""
+    from scipy import stats
+
+    differences = first - second
+    mean = float(differences.mean()) if len(differences) else np.nan
+    if len(differences) < 2:
+        return mean, np.nan, np.nan, np.nan
+    if not differences.std():
+        # Student's t is 0 / 0 or infinite where all differences are one.
+        return mean, mean, mean, 0.0 if mean else 1.0
+    found = stats.ttest_rel(first, second)
+    low, high = found.confidence_interval(0.95)
+    return mean, float(low), float(high), float(found.pvalue)
 
 
 def _words(setting: Mapping[str, Any]) -> str:

@@ -135,12 +135,11 @@ def _points(n: int, dimensions: int, key: jax.Array, method: str) -> np.ndarray:
 def _column(source: Distribution | tuple[Any, ...], points: np.ndarray) -> tuple[Any, ...]:
     if not isinstance(source, Distribution):
         return tuple(source[i] for i in (points * len(source)).astype(int))
+    from scipy import stats
+
     low, high = source.low, source.high
-    if source.log:
-        values = np.exp(math.log(low) + points * (math.log(high) - math.log(low)))
-    else:
-        values = low + points * (high - low)
-    return tuple(np.clip(values, low, high).tolist())
+    made = stats.loguniform(low, high) if source.log else stats.uniform(low, high - low)
+    return tuple(np.clip(made.ppf(points), low, high).tolist())
 
 
 def log_range(low: float, high: float, n: int) -> list[float]:

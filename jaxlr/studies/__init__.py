@@ -1,7 +1,7 @@
 """The Keras tutorial on learning-rate dynamics: its experiments, TensorFlow's decay policies, and the claims judged."""
 
 from jaxlr.studies.claims import CLAIMS, Claim, Verdict, judge
-from jaxlr.studies.experiments import STUDIES, Study, files, run, write, write_study, write_summary
+from jaxlr.studies.experiments import STUDIES, Study, files, order, run, write, write_study, write_summary
 
 __all__ = [
     "CLAIMS",
@@ -11,6 +11,7 @@ __all__ = [
     "Verdict",
     "files",
     "judge",
+    "order",
     "run",
     "write",
     "write_study",

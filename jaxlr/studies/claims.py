@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["CLAIMS", "Claim", "Verdict", "judge"]
 
 KERAS_SEEDS = 12
-_HELD = 0.9
-"""A claim is held when at least this share of the seeds meets its statistic."""
+_HOLDS = 0.9
+"""A claim holds when at least this share of the seeds meets its statistic."""
 
 
 class Claim(NamedTuple):
@@ -51,12 +51,12 @@ class Verdict(NamedTuple):
     seeds: int
 
     @property
-    def held(self) -> bool:
-        return self.met >= _HELD * self.seeds
+    def holds(self) -> bool:
+        return self.met >= _HOLDS * self.seeds
 
     @property
-    def held_in_keras(self) -> bool:
-        return self.claim.keras is None or self.claim.keras >= _HELD * KERAS_SEEDS
+    def holds_in_keras(self) -> bool:
+        return self.claim.keras is None or self.claim.keras >= _HOLDS * KERAS_SEEDS
 
 
 def judge(study: str, ds: xr.Dataset) -> list[Verdict]:

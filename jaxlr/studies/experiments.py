@@ -223,19 +223,6 @@ def _draw_points(ds: xr.Dataset) -> dict[str, Figure]:
 
 STUDIES: dict[str, Study] = {
     "blobs": Study("The data", _draw_points, ("blobs.png",), made=_points),
-    "schedules": Study(
-        "TensorFlow's decay policies, and gradient descent in one dimension",
-        policies.draw,
-        policies.FIGURES,
-        made=policies.tabulated,
-    ),
-    "plateau": Study(
-        "The rate reduced on plateaus of the test loss",
-        _draw_plateau,
-        ("plateau_rate.png", "plateau_loss.png", "plateau_accuracy.png"),
-        over="patience",
-        values=PATIENCES,
-    ),
     "learning-rate": Study(
         "Learning rates 1 to 1e-7",
         _draw_panels("learning_rate", "learning_rate", "Accuracy for eight learning rates"),
@@ -257,6 +244,13 @@ STUDIES: dict[str, Study] = {
         over="decay",
         values=(*DECAYS, 0.0),
     ),
+    "plateau": Study(
+        "The rate reduced on plateaus of the test loss",
+        _draw_plateau,
+        ("plateau_rate.png", "plateau_loss.png", "plateau_accuracy.png"),
+        over="patience",
+        values=PATIENCES,
+    ),
     "optimizers": Study(
         "SGD and three adaptive methods",
         _draw_panels("optimizers", "optimizer", "Accuracy with Keras's optimizers at their defaults"),
@@ -265,9 +259,28 @@ STUDIES: dict[str, Study] = {
         values=(0.01,),
         adaptive=True,
     ),
+    "schedules": Study(
+        "TensorFlow's decay policies, and gradient descent in one dimension",
+        policies.draw,
+        policies.FIGURES,
+        made=policies.tabulated,
+    ),
 }
-"""The studies by name. First those that train no network, whose figures are drawn while the others compile; then the
-one whose figures take longest to draw."""
+"""The studies by name, in the tutorial's order; TensorFlow's policies come from another text."""
+
+_FIRST = ("blobs", "schedules", "plateau")
+"""What is handed on first: those that train no network, drawn while the others compile, and the one whose figures take
+longest to draw."""
+
+
+def order(names: Iterable[str]) -> list[str]:
+    """The names in the order in which `run` finishes them.
+
+    >>> order(["decay", "plateau", "blobs"])
+    ['blobs', 'plateau', 'decay']
+    """
+    names = list(names)
+    return [*(name for name in _FIRST if name in names), *(name for name in names if name not in _FIRST)]
 
 
 def run(
@@ -285,7 +298,7 @@ def run(
         seeds: trainings of every setting.
         epochs: passes over the data; the tutorial's claims are about 200.
         report: told of the epochs done and the epochs in all.
-        finished: told of each study's name and curves as soon as they are there.
+        finished: told of each study's name and curves as soon as they are there, in the order of `order`.
 
     Returns:
         Name -> the study's curves. What a sweep took stands in the attributes of the first study that it served.
@@ -313,7 +326,8 @@ def run(
             kind: tracer.submit(compile_ahead, one.run, one.space, seeds=seeds, **one.layout)
             for kind, one in sweeps.items()
         }
-        for name, study in chosen.items():
+        for name in order(names):
+            study = chosen[name]
             costs: dict[str, float] = dict.fromkeys(COSTS, 0)
             for kind in study.sweeps:
                 if kind not in trained:
@@ -325,7 +339,7 @@ def run(
             results[name] = ds
             if finished:
                 finished(name, ds)
-    return results
+    return {name: results[name] for name in names}
 
 
 def _train(one: _Sweep, ahead: Cost, seeds: int, report: Report | bool) -> xr.Dataset:

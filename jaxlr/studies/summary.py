@@ -80,11 +80,11 @@ def _mean(values: xr.DataArray) -> str:
 
 def _claims(trained: Mapping[str, xr.Dataset]) -> str:
     verdicts = [verdict for name, ds in trained.items() for verdict in claims.judge(name, ds)]
-    held = sum(verdict.held for verdict in verdicts)
-    alike = sum(verdict.held == verdict.held_in_keras for verdict in verdicts)
+    hold = sum(verdict.holds for verdict in verdicts)
+    alike = sum(verdict.holds == verdict.holds_in_keras for verdict in verdicts)
     rows = [
         "## The tutorial's claims\n",
-        f'{held} of {len(verdicts)} statistics are held: at least 90 % of the seeds meet them. "Late" is the last '
+        f'{hold} of {len(verdicts)} statistics hold: at least 90 % of the seeds meet them. "Late" is the last '
         "quarter of a run. The last column counts 12 seeds of real Keras 2.3.1, judged by the same statistics; "
         f"{alike} of the {len(verdicts)} verdicts are the same there.\n",
         "| claim | the text says | measured | verdict | seeds | Keras |",
@@ -92,7 +92,7 @@ def _claims(trained: Mapping[str, xr.Dataset]) -> str:
     ]
     for judged in verdicts:
         claim, met, seeds = judged
-        verdict = "held" if judged.held else "not held"
+        verdict = "holds" if judged.holds else "does not hold"
         counts = ("formula", "formula") if claim.keras is None else (f"{met}/{seeds}", f"{claim.keras}/12")
         rows.append(f"| {claim.number} | {claim.text} | {claim.statistic} | {verdict} | {counts[0]} | {counts[1]} |")
     return "\n".join(rows) + "\n"

@@ -1,11 +1,12 @@
-"""Tune the points of `jaxlr.diagnose` on the tuning tasks and write them into the package.
+"""Tune the scores of `jaxlr.diagnose` on the tuning tasks and write them into the package.
 
 `python -m scripts.suites.diagnosis_fit FOLDER` reads the trainings of `scripts.suites.diagnosis_suite` in FOLDER, never those of the
-tasks held apart, prints what leaving out one data set gives, and writes `jaxlr/diagnosis/calibration.py`.
+tasks held apart, prints what leaving out one data set gives, and writes `jaxlr/diagnosis/calibration.json`.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,8 +16,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 import jaxlr
-from jaxlr.diagnosis import curve, neighbours, validation, verdicts
-from jaxlr.diagnosis.calibration import Points
+from jaxlr.diagnosis import calibration, curve, neighbours, validation, verdicts
+from jaxlr.diagnosis.calibration import Scores
 from scripts.suites import diagnosis_labels, diagnosis_suite, diagnosis_textbook
 
 __all__ = ["Labelled", "labelled"]
@@ -26,14 +27,14 @@ OFFSETS = (-7, -4, -3, -2, -1, 0, 1, 2, 3, 4)
 
 _KNOTS = 7
 _STRENGTH = {"ALONE": 0.1, "BESIDE": 0.1, "VALIDATED": 10.0}
-"""Inverse strength of the penalty on the points of each table."""
+"""Inverse strength of the penalty on the scores of each table."""
 
 _DRAWN = 60
 _DRAWN_WEIGHT = 3.0
 """Drawn curves of each kind, and what each counts; there are some 7,700 rows of trainings."""
 
 _TEMPERATURES = (1.0, 1.1, 1.2, 1.4, 1.7, 2.0)
-"""What points may be divided by: those fitted on some tasks are too sure of another."""
+"""What scores may be divided by: those fitted on some tasks are too sure of another."""
 
 
 class Labelled(NamedTuple):
@@ -174,8 +175,8 @@ def validated(families: Sequence[Sequence[Labelled]]) -> Rows:
     return rows
 
 
-def fit(rows: Rows, names: Sequence[str], strength: float, temperature: float) -> Points:
-    """Additive points: a penalised multinomial regression on hat functions of each statistic, over the temperature."""
+def fit(rows: Rows, names: Sequence[str], strength: float, temperature: float) -> Scores:
+    """Additive scores: a penalised multinomial regression on hat functions of each statistic, over the temperature."""
     columns = {name: np.array([row[name] for row in rows.values]) for name in names}
     knots = {name: _knots(column) for name, column in columns.items()}
     model = LogisticRegression(C=strength, max_iter=500)
@@ -185,19 +186,19 @@ def fit(rows: Rows, names: Sequence[str], strength: float, temperature: float) -
     slopes, biases = model.coef_, model.intercept_
     if len(model.classes_) == 2:
         slopes, biases = np.vstack([-slopes, slopes]) / 2, np.array([-biases[0], biases[0]]) / 2
-    points: dict[str, dict[str, tuple[float, ...]]] = {}
+    scores: dict[str, dict[str, tuple[float, ...]]] = {}
     for verdict, row in zip(model.classes_, slopes, strict=True):
         at, mine = 0, {}
         for name in names:
             count = len(knots[name])
             mine[name] = tuple(round(float(value) / temperature, 3) for value in row[at : at + count])
             at += count
-        points[str(verdict)] = mine
+        scores[str(verdict)] = mine
     bias = {
         str(verdict): round(float(value) / temperature, 3)
         for verdict, value in zip(model.classes_, biases, strict=True)
     }
-    return Points(bias, knots, points)
+    return Scores(bias, knots, scores)
 
 
 def _knots(column: np.ndarray) -> tuple[float, ...]:
@@ -214,7 +215,7 @@ def _hats(column: np.ndarray, knots: tuple[float, ...]) -> np.ndarray:
 
 
 class Judged(NamedTuple):
-    """Rows as points fitted on the other tasks judge them."""
+    """Rows as scores fitted on the other tasks judge them."""
 
     tasks: np.ndarray
     labels: np.ndarray
@@ -225,14 +226,14 @@ class Judged(NamedTuple):
 
 
 def left_out(rows: Rows, names: Sequence[str], strength: float, temperature: float) -> Judged:
-    """Judge each task by the points of all the others; tasks on the same data are left out together."""
+    """Judge each task by the scores of all the others; tasks on the same data are left out together."""
     tasks, labels = np.array([_data_of(task) for task in rows.tasks]), np.array(rows.labels)
     best, confidence, given = np.empty(len(tasks), object), np.zeros(len(tasks)), np.zeros(len(tasks))
     for task in set(tasks) - {"textbook"}:
         train, test = np.flatnonzero(tasks != task), np.flatnonzero(tasks == task)
-        points = fit(Rows(*([column[i] for i in train] for column in rows)), names, strength, temperature)
+        scores = fit(Rows(*([column[i] for i in train] for column in rows)), names, strength, temperature)
         for i in test:
-            found = verdicts.probabilities(rows.values[i], points)
+            found = verdicts.probabilities(rows.values[i], scores)
             best[i], confidence[i] = max(found.items(), key=lambda item: item[1])
             given[i] = found.get(labels[i], 1e-3)
     real = tasks != "textbook"
@@ -249,8 +250,8 @@ def _surprise(judged: Judged) -> float:
     return float(np.mean([losses[judged.tasks == task].mean() for task in np.unique(judged.tasks)]))
 
 
-def tuned(rows: Rows, names: Sequence[str], strength: float, title: str) -> Points:
-    """The points of all tuning tasks, at the temperature that is best for data left out; prints what that gives."""
+def tuned(rows: Rows, names: Sequence[str], strength: float, title: str) -> Scores:
+    """The scores of all tuning tasks, at the temperature that is best for data left out; prints what that gives."""
     found = {t: left_out(rows, names, strength, t) for t in _TEMPERATURES}
     temperature = min(found, key=lambda t: _surprise(found[t]))
     judged = found[temperature]
@@ -268,52 +269,14 @@ def tuned(rows: Rows, names: Sequence[str], strength: float, title: str) -> Poin
     return fit(rows, names, strength, temperature)
 
 
-def source(tables: dict[str, Points]) -> str:
-    """The module that holds the points."""
-    parts = [_HEAD]
-    for name, points in tables.items():
-        parts.append(f"\n{name} = Points(\n    bias={{\n")
-        parts += [f"        {_quoted(key)}: {value!r},\n" for key, value in points.bias.items()]
-        parts.append("    },\n    knots={\n")
-        parts += [f"        {_quoted(key)}: {tuple(values)!r},\n" for key, values in points.knots.items()]
-        parts.append("    },\n    points={\n")
-        for verdict, mine in points.points.items():
-            parts.append(f"        {_quoted(verdict)}: {{\n")
-            parts += [f"            {_quoted(key)}: {tuple(values)!r},\n" for key, values in mine.items()]
-            parts.append("        },\n")
-        parts.append("    },\n)\n")
-    return "".join(parts)
+def text(value: Any, depth: int = 0) -> str:
+    """JSON in which a list stands on one line."""
+    if not isinstance(value, dict):
+        return json.dumps(value)
+    pad = " " * depth
+    rows = (f"{pad} {json.dumps(name)}: {text(part, depth + 1)}" for name, part in value.items())
+    return "{\n" + ",\n".join(rows) + f"\n{pad}}}"
 
-
-def _quoted(name: str) -> str:
-    return f'"{name}"'
-
-
-_HEAD = '''"""The points of each verdict; written by `scripts/diagnosis_fit.py`, not by hand.
-
-`knots` are a statistic's values between which its points go in straight lines, `points` the verdicts' points there.
-`ALONE` judges a curve by itself, `BESIDE` one among its neighbours, `VALIDATED` whether a validation curve overfits.
-"""
-
-from __future__ import annotations
-
-from typing import NamedTuple
-
-
-class Points(NamedTuple):
-    """What each statistic says for each verdict.
-
-    Attributes:
-        bias: verdict -> points that it has before anything is seen.
-        knots: statistic -> its values at the knots, ascending.
-        points: verdict -> statistic -> points at the knots.
-    """
-
-    bias: dict[str, float]
-    knots: dict[str, tuple[float, ...]]
-    points: dict[str, dict[str, tuple[float, ...]]]
-
-'''
 
 ALONE = [name for name in curve.Statistics._fields if name not in ("start", "end")]
 _NEIGHBOURS = ["has_higher", "gain_higher", "ratio_higher", "has_lower", "gain_lower", "ratio_lower"]
@@ -333,7 +296,8 @@ def main(folder: Path) -> None:
             ("VALIDATED", validated, VALIDATED, "overfitting or not"),
         )
     }
-    Path(verdicts.__file__).with_name("calibration.py").write_text(source(tables))
+    found = {name.lower(): scores._asdict() for name, scores in tables.items()}
+    Path(verdicts.__file__).with_name(calibration.FILE).write_text(text(found) + "\n")
 
 
 if __name__ == "__main__":
