@@ -130,4 +130,4 @@ def _shifted(losses: np.ndarray) -> np.ndarray:
     """With the lowest block at half of the range: such losses have no zero to be compared with."""
     means = blocks(losses)
     span = float(means.max() - means.min())
-    return np.maximum(losses - means.min() + span / 2, span / 100)
+    return np.asarray(np.maximum(losses - means.min() + span / 2, span / 100))

@@ -193,7 +193,7 @@ def _jitter(y: np.ndarray, noise: float) -> float:
     """Deviation of the values from their neighbours', by first differences without their mean, beyond the noise."""
     steps = np.diff(y)
     size = float(np.mean((steps - steps.mean()) ** 2)) / 2
-    return max(np.sqrt(max(size - noise**2, 0.0)), _CALM)
+    return float(max(np.sqrt(max(size - noise**2, 0.0)), _CALM))
 
 
 def _noise(losses: np.ndarray, least: float) -> float:

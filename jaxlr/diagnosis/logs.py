@@ -91,7 +91,8 @@ def read(path: str | Path) -> LossCurve:
     if "loss" not in found:
         raise ValueError(f"{path} must have a column loss or train_loss, got {', '.join(table)}")
     values = {role: _numbers(path, table[name]) for role, name in found.items()}
-    steps = values.get("step", np.ma.masked_all(len(table)))
+    unknown = np.ma.MaskedArray(np.zeros(len(table)), mask=True)
+    steps = values.get("step", unknown)
     losses, at = _reported(values["loss"], steps)
     if len(losses) == 0:
         raise ValueError(f"{path} must have numbers in the column {found['loss']}, got none")
@@ -205,5 +206,5 @@ def _along(rates: np.ma.MaskedArray, at_rates: np.ma.MaskedArray, at: np.ndarray
     if not there.any():
         return None
     if np.isfinite(at).all() and np.isfinite(steps[there]).all():
-        return np.interp(at, steps[there], values[there])
-    return np.interp(np.linspace(0, 1, count), np.linspace(0, 1, int(there.sum())), values[there])
+        return np.asarray(np.interp(at, steps[there], values[there]))
+    return np.asarray(np.interp(np.linspace(0, 1, count), np.linspace(0, 1, int(there.sum())), values[there]))

@@ -32,7 +32,7 @@ def on_host(carried: PyTree) -> PyTree:
     """
 
     def fetch(leaf: Any) -> Any:
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             return _Keys(np.asarray(jax.random.key_data(leaf)), jax.random.key_impl(leaf))
         return np.asarray(leaf)
 

@@ -39,14 +39,14 @@ class Members:
     @property
     def finished(self) -> np.ndarray:
         """Which members were trained to the end, `[settings, seeds]`."""
-        return self.done == self.length
+        return np.asarray(self.done == self.length)
 
     def add(self, segment: Segment) -> None:
         """Wait for a segment's metrics, and put them where they belong."""
-        block, last = segment.block, segment.first + segment.count
+        block, last = segment.block, segment.first + segment.advances
         metrics, initial = jax.device_get((segment.metrics, segment.initial))
         for name, values in metrics.items():
-            values = _without_padding(np.moveaxis(values[: segment.count], 0, 2), block)
+            values = _without_padding(np.moveaxis(values[: segment.advances], 0, 2), block)
             if name not in self.arrays:
                 self.arrays[name] = self._empty(values, (self.length, *values.shape[3:]))
             self.arrays[name][*_at(block), segment.first : last] = values

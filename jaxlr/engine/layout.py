@@ -109,7 +109,7 @@ def lay_out(
 
 def _devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
     if devices is None:
-        return jax.local_devices()
+        return list(jax.local_devices())
     if isinstance(devices, Sequence):
         if not devices:
             raise ValueError("devices must hold at least one device, got none")
@@ -117,4 +117,4 @@ def _devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
     _checks.count("devices", devices)
     if devices > len(jax.local_devices()):
         raise ValueError(f"devices must be at most the {len(jax.local_devices())} local devices, got {devices}")
-    return jax.local_devices()[:devices]
+    return list(jax.local_devices()[:devices])

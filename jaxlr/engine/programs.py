@@ -73,7 +73,11 @@ class Cost(NamedTuple):
 
     def plus(self, other: Cost) -> Cost:
         """Both together."""
-        return Cost(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+        return Cost(
+            self.compilations + other.compilations,
+            self.trace_seconds + other.trace_seconds,
+            self.compile_seconds + other.compile_seconds,
+        )
 
 
 class Lowered(NamedTuple):
@@ -316,7 +320,8 @@ def _advance_function(run: Run, static: dict[str, Any], layout: Layout) -> Calla
         shapes = jax.eval_shape(members, carried, seed_keys, rows, first)[1]
         kept = jax.tree.map(lambda one: jnp.zeros((segment, *one.shape), one.dtype), shapes)
         # The number of advances is an argument: one program serves every length up to the segment's.
-        return jax.lax.fori_loop(0, count, body, (carried, kept))
+        carried, kept = jax.lax.fori_loop(0, count, body, (carried, kept))
+        return carried, kept
 
     return advance
 

@@ -54,8 +54,8 @@ class Segment(NamedTuple):
     Attributes:
         block: the block after it. What it carries is the devices' until the walk goes on, which may use it up.
         first: advances before it.
-        count: advances in it.
-        metrics: arrays `[count or more, rows, seeds, ...]`, the first `count`, `len(block.settings)` and
+        advances: how many are in it.
+        metrics: arrays `[advances or more, rows, seeds, ...]`, the first `advances`, `len(block.settings)` and
             `len(block.seeds)` of which mean something; perhaps still being computed.
         initial: metrics before the first advance `[rows, seeds, ...]`; empty in later segments.
         shape: the block's shape.
@@ -65,7 +65,7 @@ class Segment(NamedTuple):
 
     block: Block
     first: int
-    count: int
+    advances: int
     metrics: dict[str, jax.Array]
     initial: dict[str, jax.Array]
     shape: Shape
@@ -82,13 +82,13 @@ class Decision(NamedTuple):
         traced: the block's hyperparameters from here on, as `Block.traced`; None to leave them.
         pause: set the block aside until the group's other blocks have paused or ended; the settings left are then
             gathered into as few blocks of the same shape as hold them.
-        count: advances until the next decision; a segment at most, and by default.
+        advances: how many to make until the next decision; a segment at most, and by default.
     """
 
     stop: Collection[int] = ()
     traced: PyTree = None
     pause: bool = False
-    count: int | None = None
+    advances: int | None = None
 
 
 Walk: TypeAlias = Generator[Segment, Decision | None, None]
@@ -111,7 +111,7 @@ def segments(
     layout: Layout,
     key: jax.Array,
     seeds: int,
-    count: int | None = None,
+    advances: int | None = None,
 ) -> Walk:
     """Train groups of settings block by block, and yield every segment; `send` a `Decision`, or None to go on.
 
@@ -125,7 +125,7 @@ def segments(
         layout: the block's shape.
         key: the sweep's key.
         seeds: number of seeds.
-        count: advances until a block's first decision, as in `Decision`.
+        advances: how many to make until a block's first decision, as in `Decision`.
     """
     stopped: set[int] = set()
     for group, program in zip(groups, compiled, strict=True):
@@ -133,25 +133,25 @@ def segments(
         left = _cut(_whole(group, np.arange(seeds)), layout.shape)
         while True:
             paused: list[Block] = []
-            trainer = yield from _round(trainer, left, paused, stopped, count)
+            trainer = yield from _round(trainer, left, paused, stopped, advances)
             if not paused:
                 break
             left = iter(_gathered(paused, stopped, trainer.layout.shape))
 
 
 def _round(
-    trainer: _Trainer, blocks: Iterator[Block], paused: list[Block], stopped: set[int], count: int | None
+    trainer: _Trainer, blocks: Iterator[Block], paused: list[Block], stopped: set[int], advances: int | None
 ) -> Generator[Segment, Decision | None, _Trainer]:
     """Walk blocks one after the other until each has ended or paused."""
     cost = Cost()
     while (block := next(blocks, None)) is not None:
         try:
-            wanted = count
+            wanted = advances
             while block.done < trainer.run.length and not stopped.issuperset(block.settings.tolist()):
                 segment = _advanced(trainer, block, wanted)
                 block = segment.block
                 decided = (yield segment._replace(cost=cost)) or Decision()
-                cost, wanted = Cost(), decided.count
+                cost, wanted = Cost(), decided.advances
                 stopped.update(decided.stop)
                 if decided.traced is not None:
                     block = block._replace(traced=decided.traced, steered=True)

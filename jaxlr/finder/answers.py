@@ -316,7 +316,7 @@ class _Scores(NamedTuple):
 
     @property
     def mean(self) -> np.ndarray:
-        return self.each.mean(axis=1)
+        return np.asarray(self.each.mean(axis=1))
 
     @property
     def falls(self) -> bool:
@@ -325,7 +325,7 @@ class _Scores(NamedTuple):
     @property
     def excess(self) -> np.ndarray:
         """How far each rate is behind the best, as a share of the best one's fall from the initial loss."""
-        return (self.mean - self.mean.min()) / (self.initial.mean() - self.mean.min())
+        return np.asarray((self.mean - self.mean.min()) / (self.initial.mean() - self.mean.min()))
 
     def within(self, share: float) -> tuple[float, float]:
         """The lowest and the highest rate that are behind by no more than a share."""
@@ -346,8 +346,7 @@ def _raced(first: FoundRate, run: xr.Dataset) -> FoundRate:
     scores = _Scores.of(run)
     if not scores.falls:
         reason = Silence.RACE.value.format(low=scores.rates[0], high=scores.rates[-1])
-        nothing = {"recommendation": None, "low": None, "high": None, "confidence": 0.0}
-        return first._replace(**nothing, reason=reason, race=run, cause=Silence.RACE)
+        return FoundRate(None, None, None, 0.0, reason, first.suggestions, first.curve, run, Silence.RACE)
     rate, (low, high) = scores.middle(), scores.within(_WORTH)
     rung = 10 ** (1 / _PER_DECADE)
     samples = [scores.chosen(chosen).middle() for chosen in _resampled(len(scores.initial))]

@@ -81,7 +81,7 @@ def largest_eigenvalue(
     (2001), as `jax.experimental.sparse.linalg.lobpcg_standard`; Pearlmutter, "Fast exact multiplication by the
     Hessian", Neural Computation 6 (1994).
     """
-    from jax.experimental.sparse.linalg import lobpcg_standard
+    from jax.experimental.sparse import linalg
 
     _checks.count("iterations", iterations)
     flat, unravel = ravel_pytree(params)
@@ -90,11 +90,12 @@ def largest_eigenvalue(
     backward = jax.vjp(jax.grad(lambda w: loss(unravel(w))), flat)[1]
     products = jax.vmap(lambda v: backward(v)[0], in_axes=1, out_axes=1)
     if flat.size < _FEWEST:
-        vectors = jnp.linalg.eigh(products(jnp.eye(flat.size, dtype=flat.dtype)))[1]
+        hessian = products(jnp.eye(flat.size, dtype=flat.dtype))
+        vectors = jnp.linalg.eigh(hessian).eigenvectors
         vector = vectors[:, -1]
     else:
         start = jax.random.normal(jax.random.key(0) if key is None else key, (flat.size, 1), flat.dtype)
-        _, vectors, _ = lobpcg_standard(products, start, m=iterations)
+        _, vectors, _ = linalg.lobpcg_standard(products, start, m=iterations)
         vector = vectors[:, 0]
     after = backward(vector)[0]
     value = vector @ after

@@ -119,7 +119,7 @@ def _smoothed(losses: np.ndarray) -> np.ndarray:
     def sums(values: np.ndarray) -> np.ndarray:
         # Each window by itself: differences of running sums would lose all that follows a peak 1e16 times as high.
         padded = np.pad(values, ((0, 0), (reach, reach)))
-        return np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=1).sum(axis=2)
+        return np.asarray(np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=1).sum(axis=2))
 
     return np.where(there, sums(np.where(there, losses, 0.0)) / np.maximum(sums(there.astype(float)), 1), np.nan)
 

@@ -240,7 +240,7 @@ def exploded(losses: np.ndarray, initial: float) -> np.ndarray:
     [False, False, False, True, False, True]
     """
     best = np.fmin.accumulate(np.append(initial, losses))[:-1]
-    return ~np.isfinite(losses) | (losses > np.maximum(best + abs(best), initial + 0.1 * abs(initial)))
+    return np.asarray(~np.isfinite(losses) | (losses > np.maximum(best + abs(best), initial + 0.1 * abs(initial))))
 
 
 def short_run(
@@ -277,12 +277,12 @@ def _by_update(ds: xr.Dataset) -> xr.Dataset:
     """A race as it is read: the loss of every update, NaN from the first one that is not finite, and the two ends."""
     losses = ds["step_loss"].isel(step=0, drop=True).rename(batch="step")
     losses = losses.assign_coords(step=np.arange(1, losses.sizes["step"] + 1))
-    bad = ~np.isfinite(losses)
-    first = bad.argmax("step") + 1
-    losses = losses.where(~bad.cumsum("step").astype(bool))
+    finite = losses.notnull() & (abs(losses) < np.inf)
+    first = (~finite).argmax("step") + 1
+    losses = losses.where(finite.cumprod("step").astype(bool))
     at_end = ds.drop_vars(["loss", "step_loss", "rate"]).isel(step=0, drop=True)
     at_end = at_end.rename(initial_eval_loss="initial_loss")
-    return at_end.assign(loss=losses, diverged_at=first.where(bad.any("step"), 0).astype(np.int32))
+    return at_end.assign(loss=losses, diverged_at=first.where(~finite.all("step"), 0).astype(np.int32))
 
 
 def _masked(ds: xr.Dataset) -> xr.Dataset:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from jaxlr.plateau.state import Numbers, PlateauState
@@ -137,6 +138,10 @@ def _rounded_to_float32(value: jax.Array) -> jax.Array:
     return jnp.where(jnp.abs(value) < 2.0**-126, subnormal, value.astype(jnp.float32).astype(value.dtype))
 
 
+def _epsilon(value: jax.Array) -> float:
+    return float(np.finfo(value.dtype).eps)
+
+
 def _count(value: ArrayLike) -> jax.Array:
     return jnp.asarray(value).astype(jnp.int32)
 
@@ -145,7 +150,7 @@ def _lowered(plateau: Numbers, value: jax.Array) -> jax.Array:
     """`value * factor`, but the floor itself from a few roundings above it."""
     floor = as_float(plateau.min_value)
     product = _product(value, as_float(plateau.factor))
-    near = floor * (1 + 16 * jnp.finfo(value.dtype).eps)
+    near = floor * (1 + 16 * _epsilon(value))
     return jnp.where(product <= near, floor, product)
 
 
@@ -160,7 +165,7 @@ def _product(value: jax.Array, factor: jax.Array) -> jax.Array:
     whole = jnp.round(reciprocal)
     # A divisor that hangs on the value: XLA would turn a division by a broadcast number into a product.
     quotient = value / jnp.where(value > 0, whole, 1.0)
-    near = jnp.abs(reciprocal - whole) <= 4 * jnp.finfo(value.dtype).eps * whole
+    near = jnp.abs(reciprocal - whole) <= 4 * _epsilon(value) * whole
     return jnp.where(near, quotient, value * factor)
 
 

@@ -141,11 +141,11 @@ def _equal(column: np.ndarray, value: Any) -> np.ndarray:
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
     if column.dtype.kind in "fi" and number:
         # The coordinates are the user's float64 values; one that went through float32 shall be found too.
-        return np.isclose(column.astype(float), float(value), rtol=1e-6, atol=0)
+        return np.asarray(np.isclose(column.astype(float), float(value), rtol=1e-6, atol=0))
     if column.dtype.kind == "b" and isinstance(value, (bool, np.bool_)):
-        return column == value
+        return np.asarray(column == value)
     if column.dtype.kind in "OUT":
-        return column == text(value)
+        return np.asarray(column == text(value))
     return np.zeros(len(column), bool)
 
 

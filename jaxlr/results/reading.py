@@ -171,7 +171,7 @@ def present(column: np.ndarray) -> np.ndarray:
     """Where a hyperparameter is part of the setting: not where a concatenated space lacks it."""
     if column.dtype.kind in "bi":
         return np.ones(len(column), bool)
-    return ~np.isnan(column) if column.dtype.kind == "f" else column != ""
+    return np.asarray(~np.isnan(column) if column.dtype.kind == "f" else column != "")
 
 
 def _edges(tried: Mapping[str, np.ndarray], setting: Mapping[str, Any]) -> tuple[str, ...]:

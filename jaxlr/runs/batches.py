@@ -56,8 +56,8 @@ class Batches(NamedTuple):
     noise: Callable[[jax.Array], jax.Array]
 
     @property
-    def count(self) -> int:
-        """How many updates they make."""
+    def updates(self) -> int:
+        """How many they make."""
         return len(self.full.weight) + (self.last is not None)
 
 
@@ -85,10 +85,11 @@ def shuffle(key: jax.Array, n: int) -> jax.Array:
     [0, 1, 2, 3, 4]
     """
     if n > _SORTED:
-        return jax.random.permutation(key, n)
+        return jnp.asarray(jax.random.permutation(key, n))
     low = (1 << max(n - 1, 1).bit_length()) - 1
     words = jax.random.bits(key, (n,), jnp.uint32) & jnp.uint32(~low & 0xFFFFFFFF)
-    return (jax.lax.sort(words | jnp.arange(n, dtype=jnp.uint32), is_stable=False) & low).astype(jnp.int32)
+    ranked: jax.Array = jax.lax.sort(words | jnp.arange(n, dtype=jnp.uint32), is_stable=False)
+    return (ranked & low).astype(jnp.int32)
 
 
 def of_epoch(task: Task, key: jax.Array, permutation: jax.Array, batch_size: int, *, alone: bool) -> Batches:
@@ -164,9 +165,11 @@ def _stacked(task: Task, positions: jax.Array) -> tuple[PyTree, PyTree]:
         shape = (*array.shape[:at], count, batch_size, *array.shape[at + 1 :])
         return jnp.moveaxis(array.reshape(shape), at, 0)
 
-    return jax.tree.map(split, examples_at(task, positions.reshape(-1)))
+    x, y = jax.tree.map(split, examples_at(task, positions.reshape(-1)))
+    return x, y
 
 
 def examples_at(task: Task, positions: jax.Array) -> tuple[PyTree, PyTree]:
     """Inputs and targets at positions `[B]`."""
-    return jax.tree.map(lambda array: jnp.take(array, positions, axis=task.axis, mode="clip"), (task.x, task.y))
+    x, y = jax.tree.map(lambda array: jnp.take(array, positions, axis=task.axis, mode="clip"), (task.x, task.y))
+    return x, y

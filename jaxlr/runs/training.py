@@ -238,10 +238,10 @@ def _advance(parts: wiring.Parts, options: _Options, carry: Carry, key: jax.Arra
     task = parts.task
     given, step = _batches(parts, options, carry, key)
     value = None if carry.plateau is None else carry.plateau.value
-    rates = wiring.rates(parts, value, step + jnp.arange(given.count))
+    rates = wiring.rates(parts, value, step + jnp.arange(given.updates))
     before = Trained(carry.params, carry.state, carry.opt_state)
     trained, metrics = update_all(parts, before, given, rates, options.names)
-    following = carry._replace(**trained._asdict(), step=carry.step + given.count)
+    following = carry._replace(**trained._asdict(), step=carry.step + given.updates)
     metrics["rate"] = _last_rate(parts, rates, following)
     metrics = _scalars(metrics)
     if task.x_test is not None:
@@ -268,7 +268,7 @@ def _batches(
         return batches.of_updates(task, key, order, size, options.every), (key.number - 1) * options.every
     count = -(-task.examples // size)
     if isinstance(key, Moment):
-        key, number = jax.random.fold_in(key.seed, key.number), key.number
+        number, key = key.number, jax.random.fold_in(key.seed, key.number)
     else:
         number = carry.step // count + 1
     permutation = batches.shuffle(key, task.examples) if order is None else order(key, number)

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxlr import _checks
@@ -121,7 +122,7 @@ def sampled(n: int, *, key: jax.Array | None = None, method: str = "random", **a
 
 def _points(n: int, dimensions: int, key: jax.Array, method: str) -> np.ndarray:
     """`n` points of the unit cube, [0, 1)."""
-    typed = jax.dtypes.issubdtype(key.dtype, jax.dtypes.prng_key)
+    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     words = np.asarray(jax.random.key_data(key) if typed else key)
     generator = np.random.default_rng(words.ravel().tolist())
     if method == "random":
@@ -129,7 +130,7 @@ def _points(n: int, dimensions: int, key: jax.Array, method: str) -> np.ndarray:
     from scipy.stats import qmc
 
     # Drawn up to the next power of two: SciPy warns of any other number, whose points are a little less even.
-    return qmc.Sobol(dimensions, rng=generator).random_base2((n - 1).bit_length())[:n]
+    return np.asarray(qmc.Sobol(dimensions, rng=generator).random_base2((n - 1).bit_length())[:n])
 
 
 def _column(source: Distribution | tuple[Any, ...], points: np.ndarray) -> tuple[Any, ...]:

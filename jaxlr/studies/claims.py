@@ -89,7 +89,7 @@ def _late(curves: np.ndarray) -> np.ndarray:
 
 def _wobble(ds: xr.Dataset, metric: str, **setting: float | str) -> np.ndarray:
     """Standard deviation over the late epochs, `[S]`."""
-    return _late(_at(ds, metric, **setting)).std(axis=1)
+    return np.asarray(_late(_at(ds, metric, **setting)).std(axis=1))
 
 
 def _reaches(curves: np.ndarray, level: float) -> np.ndarray:
@@ -111,7 +111,7 @@ def _oscillates(ds: xr.Dataset) -> np.ndarray:
 def _learns_nothing(rate: float) -> Callable[[xr.Dataset], np.ndarray]:
     def met(ds: xr.Dataset) -> np.ndarray:
         curves = _at(ds, "accuracy", learning_rate=rate)
-        return np.abs(curves[:, -1] - curves[:, 0]) <= 0.035
+        return np.asarray(np.abs(curves[:, -1] - curves[:, 0]) <= 0.035)
 
     return met
 
@@ -131,7 +131,7 @@ def _learns_well(rate: float) -> Callable[[xr.Dataset], np.ndarray]:
 
 def _moderate_is_good(ds: xr.Dataset) -> np.ndarray:
     train, test = (_late(_at(ds, name, learning_rate=0.1)).mean(axis=1) for name in ("accuracy", "val_accuracy"))
-    return (train >= 0.8) & (test >= 0.8)
+    return np.asarray((train >= 0.8) & (test >= 0.8))
 
 
 def _momentum_is_fast(momentum: float) -> Callable[[xr.Dataset], np.ndarray]:
@@ -140,7 +140,7 @@ def _momentum_is_fast(momentum: float) -> Callable[[xr.Dataset], np.ndarray]:
 
 def _momentum_is_steady(ds: xr.Dataset) -> np.ndarray:
     plain = _wobble(ds, "val_accuracy", momentum=0.0)
-    return np.all([_wobble(ds, "val_accuracy", momentum=m) < plain for m in (0.5, 0.9, 0.99)], axis=0)
+    return np.asarray(np.all([_wobble(ds, "val_accuracy", momentum=m) < plain for m in (0.5, 0.9, 0.99)], axis=0))
 
 
 def _decay_curve(ds: xr.Dataset) -> np.ndarray:
@@ -162,7 +162,7 @@ def _small_decay_is_best(ds: xr.Dataset) -> np.ndarray:
     big, middle, small, tiny, none = (
         _late(_at(ds, "accuracy", decay=d)).mean(axis=1) for d in (0.1, 0.01, 1e-3, 1e-4, 0.0)
     )
-    return (big < middle) & (middle < small) & (small < tiny) & (np.abs(tiny - none) <= 0.015)
+    return np.asarray((big < middle) & (middle < small) & (small < tiny) & (np.abs(tiny - none) <= 0.015))
 
 
 def _drops_soon(ds: xr.Dataset) -> np.ndarray:
@@ -171,7 +171,7 @@ def _drops_soon(ds: xr.Dataset) -> np.ndarray:
 
 def _drops_once(ds: xr.Dataset) -> np.ndarray:
     rates = _at(ds, "rate", patience=15)
-    return (np.diff(rates, axis=1) < 0).sum(axis=1) == 1
+    return np.asarray((np.diff(rates, axis=1) < 0).sum(axis=1) == 1)
 
 
 def _ends_near(patience: int, accuracy: float) -> Callable[[xr.Dataset], np.ndarray]:
@@ -182,7 +182,7 @@ def _converges_before_150(ds: xr.Dataset) -> np.ndarray:
     curves = _at(ds, "accuracy", patience=10)
     outside = np.abs(curves - curves[:, -1:]) > 0.01
     settled = curves.shape[1] - outside[:, ::-1].argmax(axis=1) + 1
-    return (settled >= 0.6 * curves.shape[1]) & (settled <= 0.8 * curves.shape[1])
+    return np.asarray((settled >= 0.6 * curves.shape[1]) & (settled <= 0.8 * curves.shape[1]))
 
 
 def _stays_unsteady(ds: xr.Dataset) -> np.ndarray:
@@ -191,7 +191,7 @@ def _stays_unsteady(ds: xr.Dataset) -> np.ndarray:
 
 def _patient_is_better(ds: xr.Dataset) -> np.ndarray:
     two, five, ten, fifteen = (_final(ds, patience=p) for p in (2, 5, 10, 15))
-    return np.minimum(ten, fifteen) > np.maximum(two, five)
+    return np.asarray(np.minimum(ten, fifteen) > np.maximum(two, five))
 
 
 def _sgd_is_slow(ds: xr.Dataset) -> np.ndarray:
@@ -205,8 +205,8 @@ def _sgd_wobbles(ds: xr.Dataset) -> np.ndarray:
 
 def _adaptive_is_steady(ds: xr.Dataset) -> np.ndarray:
     sgd = _wobble(ds, "val_accuracy", optimizer="sgd")
-    return np.all(
-        [_wobble(ds, "val_accuracy", optimizer=name) < sgd for name in ("rmsprop", "adagrad", "adam")], axis=0
+    return np.asarray(
+        np.all([_wobble(ds, "val_accuracy", optimizer=name) < sgd for name in ("rmsprop", "adagrad", "adam")], axis=0)
     )
 
 
@@ -218,7 +218,7 @@ def _adaptive_is_fast(name: str) -> Callable[[xr.Dataset], np.ndarray]:
 
 
 def _alike(ds: xr.Dataset) -> np.ndarray:
-    return np.abs(_final(ds, optimizer="rmsprop") - _final(ds, optimizer="adam")) <= 0.02
+    return np.asarray(np.abs(_final(ds, optimizer="rmsprop") - _final(ds, optimizer="adam")) <= 0.02)
 
 
 def _learned_by_50(ds: xr.Dataset) -> np.ndarray:

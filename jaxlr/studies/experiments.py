@@ -344,7 +344,7 @@ def run(
 
 def _train(one: _Sweep, ahead: Cost, seeds: int, report: Report | bool) -> xr.Dataset:
     """Train what was compiled ahead; the attributes tell what both took."""
-    ds = sweep(one.run, one.space, seeds=seeds, progress=report, **one.layout)
+    ds: xr.Dataset = sweep(one.run, one.space, seeds=seeds, progress=report, **one.layout)
     if (ds["status"] == "unfinished").any():
         # A sweep hands back what it has; half a study is of no use, and the next one is not wanted either.
         raise KeyboardInterrupt

@@ -90,8 +90,11 @@ def tabulated() -> xr.Dataset:
     data = {name: ("point", np.asarray(values)) for name, values in rates().items()}
     data |= {f"{figure}: step": ("point", values) for figure, values in steps.items()}
     descents = sweep(_descend, grid(learning_rate=list(DESCENT_RATES)), devices=1)
-    data["position"] = descents["position"].isel(seed=0, drop=True)
-    return xr.Dataset(data, attrs={**descents.attrs, "run": "TensorFlow's decay policies; gradient descent on x^2"})
+    position = descents["position"].isel(seed=0, drop=True)
+    return xr.Dataset(
+        data | {"position": position},
+        attrs={**descents.attrs, "run": "TensorFlow's decay policies; gradient descent on x^2"},
+    )
 
 
 FIGURES = (*(f"{figure}.png" for figure in _HORIZON), "gradient_descent.png")
