@@ -11,8 +11,9 @@ import numpy as np
 
 from jaxlr._types import Arrays, PyTree
 from jaxlr.engine.layout import Shape
-from jaxlr.engine.programs import Carried, Cost
+from jaxlr.engine.programs import Cost
 from jaxlr.engine.segments import Block, Decision, Segment, Walk
+from jaxlr.engine.tracing import Carried
 
 __all__ = ["Members", "Took", "collect"]
 

@@ -55,12 +55,14 @@ class Layout(NamedTuple):
         devices: where it runs.
         segment: advances that it makes at most before the host sees the metrics.
         keep: which weights it keeps: "last", "best" or None.
+        in_turn: a device trains its members one after the other, not side by side.
     """
 
     shape: Shape
     devices: tuple[jax.Device, ...]
     segment: int
     keep: str | None
+    in_turn: bool = False
 
 
 def lay_out(

@@ -6,6 +6,7 @@ settings, so their shuffled batches are not batched over the settings.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 import weakref
@@ -16,16 +17,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
+from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from jaxlr._types import Hyperparameters, Metrics, PyTree
-from jaxlr.engine.layout import Layout, Shape
+from jaxlr._types import Metrics, PyTree
+from jaxlr.engine.jaxprs import canonical
+from jaxlr.engine.layout import Layout
+from jaxlr.engine.tracing import Carried, Member, abstract_rows, trace
 from jaxlr.runs import Run
 from jaxlr.spaces import Group
 from jaxlr.spaces.values import label
 
-__all__ = ["Carried", "Cost", "Lowered", "Program", "begin", "compiled", "lower", "numbered"]
+__all__ = ["Cost", "Lowered", "Program", "begin", "compiled", "lower"]
 
 
 class Program(NamedTuple):
@@ -88,14 +91,6 @@ class Lowered(NamedTuple):
     carried: PyTree
 
 
-class Carried(NamedTuple):
-    """What a segment hands to the next: the members' carries, and the best weights so far where they are kept."""
-
-    run: PyTree
-    score: jax.Array | None
-    best: PyTree | None
-
-
 class _Compiling(NamedTuple):
     """A group's functions as `Program` has them, perhaps still being compiled."""
 
@@ -126,7 +121,10 @@ def begin(run: Run, groups: Sequence[Group], layout: Layout, key: jax.Array) -> 
     missing = {name: group for group in groups if (name := _name(group, layout, key)) not in known}
     began = time.perf_counter()
     # Tracing finds what does not fit, so every group is traced before the first is compiled.
-    lowered = [lower(run, group, layout, key) for group in missing.values()]
+    traced = [trace(run, group, key, layout.keep) for group in missing.values()]
+    lowered = [
+        lower(member, run.length, group, layout, key) for member, group in zip(traced, missing.values(), strict=True)
+    ]
     _check_alike(lowered)
     cost = Cost(len(missing), time.perf_counter() - began)
     pool = ThreadPoolExecutor(max_workers=max(2 * len(lowered), 1))
@@ -174,42 +172,38 @@ def _name(group: Group, layout: Layout, key: jax.Array) -> Any:
     return statics, tree, kinds, layout, key.dtype, jnp.result_type(float)
 
 
-def lower(run: Run, group: Group, layout: Layout, key: jax.Array) -> Lowered:
-    """The group's functions over a block of members, traced."""
+def lower(member: Member, length: int, group: Group, layout: Layout, key: jax.Array) -> Lowered:
+    """A member's functions over a block of members, lowered."""
     # jax.make_mesh gives explicit axis types on recent JAX, under which a vmapped training fails.
     mesh = Mesh(np.array(layout.devices), ("settings",))
     split, whole = PartitionSpec("settings"), PartitionSpec()
-    rows = _abstract_rows(group, layout.shape)
+    rows = _resized(abstract_rows(group), layout.shape.rows)
     seeds = jax.ShapeDtypeStruct((layout.shape.seeds,), jnp.int32)
     scalar = jax.ShapeDtypeStruct((), jnp.int32)
 
     def placed(function: Callable[..., Any], ins: tuple[Any, ...], outs: Any, args: tuple[Any, ...], **kw: Any) -> Any:
-        shares = [_share(arg, layout) if spec == split else arg for arg, spec in zip(args, ins, strict=True)]
-        local = _traced(function, shares, twice=not run.pure)
-        mapped = jax.shard_map(local, mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False)
+        shares = [
+            _resized(arg, layout.shape.settings) if spec == split else arg for arg, spec in zip(args, ins, strict=True)
+        ]
+        mapped = jax.shard_map(
+            _local(function, shares, layout), mesh=mesh, in_specs=ins, out_specs=outs, check_vma=False
+        )
         mapped.__name__ = function.__name__
         shardings = tuple(NamedSharding(mesh, spec) for spec in ins)
         return jax.jit(mapped, in_shardings=shardings, **kw).lower(*args)
 
-    try:
-        start = _start_function(run, group.static, layout.keep)
-        carried, initial = jax.eval_shape(start, key, seeds, rows)
-        some = bool(jax.tree.leaves((carried, initial)))
-        begin = placed(start, (whole, whole, split), split, (key, seeds, rows)) if some else None
-        args = (carried, key, seeds, rows, scalar, scalar)
-        ins = (split, whole, whole, split, whole, whole)
-        outs = (split, PartitionSpec(None, "settings"))
-        advance = placed(_advance_function(run, group.static, layout), ins, outs, args, donate_argnums=0)
-        return Lowered(begin, advance, carried)
-    except TypeError as error:
-        # JAX's own errors of this kind are TypeErrors, not all of a class of their own.
-        if not isinstance(error, jax.errors.JAXTypeError) and "concrete values" not in str(error):
-            raise
-        numbers = ", ".join(group.traced) or "none"
-        raise TypeError(
-            "a hyperparameter that sizes arrays or steers Python code must be static, such as "
-            f"grid(width=static([16, 32])); traced here: {numbers}"
-        ) from error
+    start = _start_function(member)
+    carried, initial = jax.eval_shape(start, key, seeds, rows)
+    some = bool(jax.tree.leaves((carried, initial)))
+    begin = placed(start, (whole, whole, split), split, (key, seeds, rows)) if some else None
+    advance = placed(
+        _advance_function(member, length, layout),
+        (split, whole, whole, split, whole, whole),
+        (split, PartitionSpec(None, "settings")),
+        (carried, key, seeds, rows, scalar, scalar),
+        donate_argnums=0,
+    )
+    return Lowered(begin, advance, carried)
 
 
 def _check_alike(lowered: Sequence[Lowered]) -> None:
@@ -222,129 +216,102 @@ def _check_alike(lowered: Sequence[Lowered]) -> None:
             raise ValueError(f"a training must give the same arrays for every static value, got {found[0]} and {other}")
 
 
-def _traced(function: Callable[..., Any], args: Sequence[Any], *, twice: bool) -> Callable[..., Any]:
+def _local(function: Callable[..., Any], args: Sequence[Any], layout: Layout) -> Callable[..., Any]:
     """The function traced for one device's share of the arguments.
 
     Traced inside `shard_map`, the gradient of a convolution mapped over its kernels is not implemented (JAX 0.10 to
     0.12): its batching rule refuses a sharding, though the one it sees there says nothing.
     """
-    jaxpr, shape = jax.make_jaxpr(function, return_shape=True)(*args)
-    if twice:
-        # A function of its own, or JAX would remember the first.
-        again = jax.make_jaxpr(lambda *args: function(*args))(*args)
-        if str(jaxpr) != str(again) or not all(map(np.array_equal, _constants(jaxpr), _constants(again))):
-            raise ValueError(
-                "run must be a pure function of its arguments, got another program when it was traced again"
-            )
-    flat, tree = jaxpr_as_fun(jaxpr), jax.tree.structure(shape)
+    program, shape = jax.make_jaxpr(function, return_shape=True)(*args)
+    if layout.devices[0].platform == "cpu":
+        program = canonical(program)
+    flat, tree = jaxpr_as_fun(program), jax.tree.structure(shape)
     return lambda *args: jax.tree.unflatten(tree, flat(*jax.tree.leaves(args)))
 
 
-def _constants(closed: ClosedJaxpr) -> list[Any]:
-    """The arrays that are compiled in, those of inner programs too."""
-    found = list(closed.consts)
-    for equation in closed.jaxpr.eqns:
-        for value in jax.tree.leaves(equation.params, is_leaf=lambda leaf: isinstance(leaf, ClosedJaxpr)):
-            if isinstance(value, ClosedJaxpr):
-                found += _constants(value)
-    return found
+def _resized(tree: PyTree, size: int) -> PyTree:
+    """The types of arrays with another length of their leading axis."""
+
+    def resize(leaf: Any) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct((size, *leaf.shape[1:]), leaf.dtype, weak_type=leaf.weak_type)
+
+    return jax.tree.map(resize, tree)
 
 
-def _share(tree: PyTree, layout: Layout) -> PyTree:
-    """The types of one device's share of arrays whose leading axis is the block's settings."""
-
-    def shrink(leaf: Any) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct((layout.shape.settings, *leaf.shape[1:]), leaf.dtype, weak_type=leaf.weak_type)
-
-    return jax.tree.map(shrink, tree)
-
-
-def _abstract_rows(group: Group, shape: Shape) -> PyTree:
-    """The types of a block's hyperparameters. Floats are weak, so that bfloat16 parameters stay bfloat16."""
-
-    def abstract(leaf: np.ndarray) -> jax.ShapeDtypeStruct:
-        weak = np.issubdtype(leaf.dtype, np.floating)
-        return jax.ShapeDtypeStruct((shape.rows, *leaf.shape[1:]), leaf.dtype, weak_type=weak)
-
-    return jax.tree.map(abstract, numbered(group.traced, np.arange(len(group.rows), dtype=np.int32)))
-
-
-def numbered(traced: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
-    """With the rows' numbers, so that there is an axis to map where nothing is traced."""
-    return {"hp": traced, "row": rows}
-
-
-def _start_function(run: Run, static: dict[str, Any], keep: str | None) -> Callable[..., Any]:
+def _start_function(member: Member) -> Callable[..., Any]:
     def start(key: jax.Array, seeds: jax.Array, rows: PyTree) -> tuple[Carried, Metrics]:
-        def one(own: jax.Array, row: PyTree) -> tuple[Carried, Metrics]:
-            hp = {**static, **row["hp"]}
-            carry = run.init(own, hp)
-            initial = {} if run.initial is None else run.initial(carry, hp)
-            _check_metrics(initial, hp)
-            if keep != "best":
-                return Carried(carry, None, None), initial
-            assert run.weights is not None
-            return Carried(carry, jnp.float32(jnp.inf), run.weights(carry)), initial
-
         first = jax.vmap(lambda own: jax.random.fold_in(own, 0))(_seed_keys(key, seeds))
-        return jax.vmap(jax.vmap(one, (0, None)), (None, 0))(first, rows)
+        return jax.vmap(jax.vmap(member.start, (0, None)), (None, 0))(first, rows)
 
     return start
 
 
-def _advance_function(run: Run, static: dict[str, Any], layout: Layout) -> Callable[..., Any]:
-    segment = min(layout.segment, run.length)
+def _advance_function(member: Member, length: int, layout: Layout) -> Callable[..., Any]:
+    """A block's segment: `(carried, key, seeds, rows, first, count) -> (carried, metrics [segment, rows, seeds])`."""
+    walk = _once if length == 1 else functools.partial(_looped, min(layout.segment, length))
+    form = _in_turn if layout.in_turn else _together
 
     def advance(
         carried: Carried, key: jax.Array, seeds: jax.Array, rows: PyTree, first: jax.Array, count: jax.Array
-    ) -> tuple[PyTree, Metrics]:
-        def one(carried: Carried, own: jax.Array, row: PyTree, number: jax.Array) -> tuple[Carried, Metrics]:
-            hp = {**static, **row["hp"]}
-            carry, metrics = run.advance(carried.run, run.key_of(own, number), hp)
-            _check_metrics(metrics, hp)
-            metrics = {name: jnp.asarray(value) for name, value in metrics.items()}
-            return _kept(run, carried, carry, metrics), metrics
-
-        # Under jit an advance is traced once for its metrics' shapes and for the loop.
-        members = jax.jit(jax.vmap(jax.vmap(one, (0, 0, None, None)), (0, None, 0, None)))
-        seed_keys = _seed_keys(key, seeds)
-        if run.length == 1:
-            carried, metrics = members(carried, seed_keys, rows, first + 1)
-            return carried, jax.tree.map(lambda values: values[None], metrics)
-
-        def body(i: jax.Array, loop: tuple[PyTree, PyTree]) -> tuple[PyTree, PyTree]:
-            carried, kept = loop
-            carried, metrics = members(carried, seed_keys, rows, first + i + 1)
-            return carried, jax.tree.map(lambda all_, new: all_.at[i].set(new), kept, metrics)
-
-        shapes = jax.eval_shape(members, carried, seed_keys, rows, first)[1]
-        kept = jax.tree.map(lambda one: jnp.zeros((segment, *one.shape), one.dtype), shapes)
-        # The number of advances is an argument: one program serves every length up to the segment's.
-        carried, kept = jax.lax.fori_loop(0, count, body, (carried, kept))
-        return carried, kept
+    ) -> tuple[Carried, Metrics]:
+        return form(member, functools.partial(walk, first=first, count=count), carried, _seed_keys(key, seeds), rows)
 
     return advance
 
 
-def _kept(run: Run, carried: Carried, carry: Any, metrics: Metrics) -> Carried:
-    """With the weights at the lowest test loss (train loss without test data) so far, where they are kept."""
-    if carried.score is None:
-        return Carried(carry, None, None)
-    if "loss" not in metrics and "val_loss" not in metrics:
-        raise ValueError(f"keep='best' must have a metric val_loss or loss to judge by, got {', '.join(metrics)}")
-    assert run.weights is not None
-    score = (metrics["val_loss"] if "val_loss" in metrics else metrics["loss"]).astype(jnp.float32)
-    better = score < carried.score
-    best = jax.tree.map(lambda new, old: jnp.where(better, new, old), run.weights(carry), carried.best)
-    return Carried(carry, jnp.where(better, score, carried.score), best)
+Step = Callable[[Carried, jax.Array], tuple[Carried, Metrics]]
+"""`(carried, number of the advance) -> (carried, metrics)`."""
 
 
-def _check_metrics(metrics: Any, hp: Hyperparameters) -> None:
-    if not isinstance(metrics, dict):
-        raise TypeError(f"a training must return a dictionary of arrays, got {type(metrics).__name__}")
-    for name in metrics:
-        if name in hp:
-            raise ValueError(f"{name!r} must not be a hyperparameter and a metric of the training at once; rename it")
+def _once(step: Step, carried: Carried, *, first: jax.Array, count: jax.Array) -> tuple[Carried, Metrics]:
+    """The only advance."""
+    del count
+    carried, metrics = step(carried, first + 1)
+    return carried, jax.tree.map(lambda values: values[None], metrics)
+
+
+def _looped(
+    segment: int, step: Step, carried: Carried, *, first: jax.Array, count: jax.Array
+) -> tuple[Carried, Metrics]:
+    """`count` advances after the first `first`; their metrics in arrays of a whole segment's length."""
+
+    def body(i: jax.Array, loop: tuple[Carried, Metrics]) -> tuple[Carried, Metrics]:
+        carried, kept = loop
+        carried, metrics = step(carried, first + i + 1)
+        return carried, jax.tree.map(lambda all_, new: all_.at[i].set(new), kept, metrics)
+
+    shapes = jax.eval_shape(step, carried, first)[1]
+    kept = jax.tree.map(lambda one: jnp.zeros((segment, *one.shape), one.dtype), shapes)
+    # The number of advances is an argument: one program serves every length up to the segment's.
+    carried, kept = jax.lax.fori_loop(0, count, body, (carried, kept))
+    return carried, kept
+
+
+def _together(
+    member: Member, walk: Callable[[Step, Carried], Any], carried: Carried, keys: jax.Array, rows: PyTree
+) -> tuple[Carried, Metrics]:
+    """All members side by side; the seeds' own work, such as shuffling, is shared between the settings."""
+    members = jax.vmap(jax.vmap(member.advance, (0, 0, None, None)), (0, None, 0, None))
+    carried, metrics = walk(lambda carried, number: members(carried, keys, rows, number), carried)
+    return carried, metrics
+
+
+def _in_turn(
+    member: Member, walk: Callable[[Step, Carried], Any], carried: Carried, keys: jax.Array, rows: PyTree
+) -> tuple[Carried, Metrics]:
+    """One member after the other, each by a whole segment."""
+
+    def setting(given: tuple[Carried, PyTree]) -> Any:
+        carried, row = given
+
+        def seed(given: tuple[Carried, jax.Array]) -> Any:
+            carried, own = given
+            return walk(lambda carried, number: member.advance(carried, own, row, number), carried)
+
+        return jax.lax.map(seed, (carried, keys))
+
+    carried, metrics = jax.lax.map(setting, (carried, rows))
+    return carried, jax.tree.map(lambda values: jnp.moveaxis(values, 2, 0), metrics)
 
 
 def _seed_keys(key: jax.Array, seeds: jax.Array) -> jax.Array:

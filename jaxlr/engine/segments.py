@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from jaxlr._types import PyTree
-from jaxlr.engine import programs
+from jaxlr.engine import programs, tracing
 from jaxlr.engine.carries import from_host, on_host
 from jaxlr.engine.layout import Layout, Shape
 from jaxlr.engine.programs import Cost, Program
@@ -172,7 +172,7 @@ def _advanced(trainer: _Trainer, block: Block, wanted: int | None) -> Segment:
     run, shape, program = trainer.run, trainer.layout.shape, trainer.program
     count = min(trainer.layout.segment, run.length - block.done, wanted or run.length)
     traced = jax.tree.map(lambda leaf: _padded(leaf, shape.rows), block.traced)
-    rows = programs.numbered(traced, _padded(block.rows, shape.rows).astype(np.int32))
+    rows = tracing.numbered(traced, _padded(block.rows, shape.rows).astype(np.int32))
     args = (trainer.key, _padded(block.seeds, shape.seeds).astype(np.int32), rows)
     began = time.perf_counter()
     carried, initial = from_host(block.carried), {}

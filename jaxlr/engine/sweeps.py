@@ -18,8 +18,9 @@ from jaxlr._types import Metrics, PyTree
 from jaxlr.engine import programs
 from jaxlr.engine.collecting import Members, collect
 from jaxlr.engine.layout import Layout, Shape, lay_out
-from jaxlr.engine.programs import Carried, Cost, Program
+from jaxlr.engine.programs import Cost, Program
 from jaxlr.engine.segments import segments
+from jaxlr.engine.tracing import Carried
 from jaxlr.runs import Run, as_run
 from jaxlr.spaces import Group, Space
 from jaxlr.spaces import group as grouped
