@@ -10,7 +10,7 @@ import numpy as np
 from jaxlr.diagnosis import calibration, curve, neighbours, validation
 from jaxlr.diagnosis.evidence import evidence
 from jaxlr.diagnosis.judgement import Diagnosis, concluded, fact, judged, with_overfitting
-from jaxlr.results import columns, present
+from jaxlr.results import columns, flat, present, setting_dims
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,9 +64,9 @@ def diagnosed(ds: xr.Dataset, name: str | None) -> xr.Dataset:
             seen.update({(row, seed): one for row, one in zip(rows, _family(members, rows, rates, seed), strict=True)})
     each = {member: _member(one) for member, one in seen.items()}
     whole = [_setting([seen[row, seed] for seed in range(seeds)]) for row in range(settings)]
-    dims = ds["status"].dims
-    by_setting, by_seed = dims[:-1], dims
-    shape = ds["status"].shape
+    by_setting = setting_dims(ds)
+    dims = by_seed = (*by_setting, "seed")
+    shape = tuple(ds.sizes[dim] for dim in dims)
     data = {
         field: (by_setting, np.array([getattr(d, field) for d in whole]).reshape(shape[:-1]))
         for field in Diagnosis._fields
@@ -85,14 +85,10 @@ def _members(ds: xr.Dataset) -> _Members:
         names = ", ".join(map(str, ds.data_vars)) or "nothing"
         raise ValueError(f"losses must be a result of sweep with a loss over epochs or steps, got {names}")
 
-    def flat(variable: str) -> np.ndarray | None:
-        if variable not in ds:
-            return None
-        dims = [*status.dims, *([along] if along in ds[variable].dims else [])]
-        values = ds[variable].transpose(*dims).values.astype(float)
-        return values.reshape(-1, ds.sizes["seed"], *values.shape[status.ndim :])
+    def of(variable: str) -> np.ndarray | None:
+        return flat(ds, ds[variable]).astype(float) if variable in ds else None
 
-    losses = flat("loss")
+    losses = of("loss")
     assert losses is not None
     if losses.shape[2] < 2:
         raise ValueError(f"losses must have at least 2 epochs or steps, got {losses.shape[2]}")
@@ -101,10 +97,10 @@ def _members(ds: xr.Dataset) -> _Members:
         # One shift for all, as neighbours are compared; the median, as the highest rates begin anywhere.
         lowest = min(row.min() for row in curves)
         losses = losses - lowest + (float(np.median([row[0] for row in curves]) - lowest) or 1.0) / 2
-    rates = flat("rate")
+    rates = of("rate")
     known = rates is not None and rates.shape == losses.shape
-    states = status.values.reshape(losses.shape[:2])
-    return _Members(states, losses, flat("val_loss"), rates if known else None, flat("initial_loss"))
+    states = flat(ds, status)
+    return _Members(states, losses, of("val_loss"), rates if known else None, of("initial_loss"))
 
 
 def _rate(ds: xr.Dataset, name: str | None) -> str | None:

@@ -241,7 +241,8 @@ def _resized(tree: PyTree, size: int) -> PyTree:
 def _start_function(member: Member) -> Callable[..., Any]:
     def start(key: jax.Array, seeds: jax.Array, rows: PyTree) -> tuple[Carried, Metrics]:
         first = jax.vmap(lambda own: jax.random.fold_in(own, 0))(_seed_keys(key, seeds))
-        return jax.vmap(jax.vmap(member.start, (0, None)), (None, 0))(first, rows)
+        carried, initial = jax.vmap(jax.vmap(member.start.value, (0, None)), (None, 0))(first, rows)
+        return carried, initial
 
     return start
 
@@ -254,7 +255,9 @@ def _advance_function(member: Member, length: int, layout: Layout) -> Callable[.
     def advance(
         carried: Carried, key: jax.Array, seeds: jax.Array, rows: PyTree, first: jax.Array, count: jax.Array
     ) -> tuple[Carried, Metrics]:
-        return form(member, functools.partial(walk, first=first, count=count), carried, _seed_keys(key, seeds), rows)
+        steps = functools.partial(walk, first=first, count=count)
+        carried, metrics = form(member, steps, carried, _seed_keys(key, seeds), rows)
+        return carried, metrics
 
     return advance
 
@@ -291,7 +294,7 @@ def _together(
     member: Member, walk: Callable[[Step, Carried], Any], carried: Carried, keys: jax.Array, rows: PyTree
 ) -> tuple[Carried, Metrics]:
     """All members side by side; the seeds' own work, such as shuffling, is shared between the settings."""
-    members = jax.vmap(jax.vmap(member.advance, (0, 0, None, None)), (0, None, 0, None))
+    members = jax.vmap(jax.vmap(member.advance.value, (0, 0, None, None)), (0, None, 0, None))
     carried, metrics = walk(lambda carried, number: members(carried, keys, rows, number), carried)
     return carried, metrics
 
@@ -306,7 +309,7 @@ def _in_turn(
 
         def seed(given: tuple[Carried, jax.Array]) -> Any:
             carried, own = given
-            return walk(lambda carried, number: member.advance(carried, own, row, number), carried)
+            return walk(lambda carried, number: member.advance.value(carried, own, row, number), carried)
 
         return jax.lax.map(seed, (carried, keys))
 

@@ -9,7 +9,7 @@ import math
 import operator
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import jax
@@ -77,6 +77,7 @@ def sweep(
     devices: Devices = None,
     segment: int = 100,
     keep: None = None,
+    may_be_nan: Collection[str] = (),
     progress: Progress = False,
 ) -> xr.Dataset: ...
 
@@ -92,6 +93,7 @@ def sweep(
     devices: Devices = None,
     segment: int = 100,
     keep: Literal["last", "best"],
+    may_be_nan: Collection[str] = (),
     progress: Progress = False,
 ) -> tuple[xr.Dataset, PyTree]: ...
 
@@ -106,6 +108,7 @@ def sweep(
     devices: Devices = None,
     segment: int = 100,
     keep: Literal["last", "best"] | None = None,
+    may_be_nan: Collection[str] = (),
     progress: Progress = False,
 ) -> xr.Dataset | tuple[xr.Dataset, PyTree]:
     """Train every setting of `space` with every seed and return labelled curves.
@@ -127,12 +130,14 @@ def sweep(
         segment: epochs (or other advances of the run) between which the host sees the metrics.
         keep: "last" or "best" to return the trained weights too: those after the last epoch, or at each member's
             lowest `val_loss` (`loss` without test data). A pair of functions gives its carries.
+        may_be_nan: metrics of which NaN and infinity are no divergence, such as a mean over what may be empty.
         progress: True for a bar, or a function of the epochs done and the epochs in all.
 
     Returns:
         A Dataset with the dimensions `(<axes...>, seed, epoch)` (or `step`): the run's metrics, and for each member
-        `status` (`ok`, `diverged`, `stopped`, or `unfinished` after an interrupt) and `diverged_at` (first epoch with
-        a non-finite loss, 0 for never; the metrics are NaN from there on). Its attributes tell the versions, the
+        `status` (`ok`, `diverged`, `stopped`, or `unfinished` after an interrupt), `diverged_at` (first epoch with a
+        metric that is not finite, 0 for never; the metrics are NaN from there on) and, where one did, `diverged_in`
+        (that metric). Its attributes tell the versions, the
         device, the block's shape, the programs compiled, and the seconds spent tracing, compiling and running, of
         which `host_seconds` without waiting for a device. With `keep`, a pair of the Dataset and
         the weights, whose leading axes are `(<axes...>, seed)`.
@@ -169,8 +174,16 @@ def sweep(
         "chunk": ", then ".join(map(str, dict.fromkeys([layout.shape, *took.shapes]))),
         **_costs(cost.plus(took.cost), took.cost, took.device_seconds, time.perf_counter() - began),
     }
-    arrays, initial = members.arrays, members.initial
-    ds = label(space, arrays, members.finished, attributes, given.along, stride=given.stride, initial=initial)
+    ds = label(
+        space,
+        members.arrays,
+        members.finished,
+        attributes,
+        given.along,
+        stride=given.stride,
+        initial=members.initial,
+        may_be_nan=may_be_nan,
+    )
     if keep is None:
         return ds
     return ds, jax.tree.map(lambda a: a.reshape(*space.dims.values(), *a.shape[1:]), members.weights)

@@ -21,6 +21,10 @@ from jaxlr.spaces import Group
 __all__ = ["Carried", "Member", "Traced", "abstract_rows", "numbered", "trace"]
 
 
+_TAKEN = frozenset({"seed", "epoch", "step", "setting", "status", "diverged_at", "diverged_in"})
+"""Names of a result's dimensions and of what it says of its members."""
+
+
 class Carried(NamedTuple):
     """What a segment hands to the next: the member's carry, and the best weights so far where they are kept."""
 
@@ -40,7 +44,7 @@ class Traced(NamedTuple):
     program: ClosedJaxpr
     out: PyTree
 
-    def __call__(self, *args: Any) -> Any:
+    def value(self, *args: Any) -> Any:
         """The function's value, without its Python code."""
         return jax.tree.unflatten(jax.tree.structure(self.out), jaxpr_as_fun(self.program)(*jax.tree.leaves(args)))
 
@@ -126,7 +130,7 @@ def _start(run: Run, static: Hyperparameters, keep: str | None) -> Callable[...,
     def start(key: jax.Array, row: PyTree) -> tuple[Carried, Metrics]:
         hp = {**static, **row["hp"]}
         carry = run.init(key, hp)
-        initial = {} if run.initial is None else _checked(run.initial(carry, hp), hp)
+        initial = {} if run.initial is None else _checked(run.initial(carry, hp), hp, run)
         if keep != "best":
             return Carried(carry, None, None), initial
         assert run.weights is not None
@@ -139,7 +143,7 @@ def _advance(run: Run, static: Hyperparameters) -> Callable[..., tuple[Carried, 
     def advance(carried: Carried, seed_key: jax.Array, row: PyTree, number: jax.Array) -> tuple[Carried, Metrics]:
         hp = {**static, **row["hp"]}
         carry, metrics = run.advance(carried.run, run.key_of(seed_key, number), hp)
-        metrics = _checked(metrics, hp)
+        metrics = _checked(metrics, hp, run)
         return _kept(run, carried, carry, metrics), metrics
 
     return advance
@@ -158,16 +162,32 @@ def _kept(run: Run, carried: Carried, carry: PyTree, metrics: Metrics) -> Carrie
     return Carried(carry, jnp.where(better, score, carried.score), best)
 
 
-def _checked(metrics: Any, hp: Hyperparameters) -> Metrics:
-    """The metrics as arrays.
+def _checked(metrics: Any, hp: Hyperparameters, run: Run) -> Metrics:
+    """The metrics as arrays that a result can hold: of float32 where they were narrower.
 
     Raises:
-        TypeError: they are no dictionary of arrays.
-        ValueError: one has a hyperparameter's name.
+        TypeError: they are no dictionary of real arrays.
+        ValueError: one has a name that is taken, or arrays along one training are of several lengths.
     """
     if not isinstance(metrics, dict):
         raise TypeError(f"a training must return a dictionary of arrays, got {type(metrics).__name__}")
     for name in metrics:
+        if not isinstance(name, str):
+            raise TypeError(f"the names of metrics must be strings, got {name!r}")
         if name in hp:
             raise ValueError(f"{name!r} must not be a hyperparameter and a metric of the training at once; rename it")
-    return {name: jnp.asarray(value) for name, value in metrics.items()}
+        if name in _TAKEN or (not run.pure and (name == "stopped" or name.startswith("initial_"))):
+            raise ValueError(f"{name!r} must not be a metric of the training, since a result has its own; rename it")
+    found = {name: _storable(name, jnp.asarray(value)) for name, value in metrics.items()}
+    lengths = {name: len(value) for name, value in found.items() if run.along is None and value.ndim}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"arrays that a training returns must have one length, that of its steps; got {lengths}")
+    return found
+
+
+def _storable(name: str, value: jax.Array) -> jax.Array:
+    if jnp.issubdtype(value.dtype, jnp.complexfloating):
+        raise TypeError(f"{name} must be real, got {value.dtype}; give its parts or its size")
+    if jnp.issubdtype(value.dtype, jnp.floating) and value.dtype.itemsize < 4:
+        return value.astype(jnp.float32)
+    return value

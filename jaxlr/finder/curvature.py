@@ -88,7 +88,7 @@ def largest_eigenvalue(
     # The Hessian is symmetric, so reverse mode twice gives the same product as forward over reverse, and it also works
     # for functions that define their own backward pass, which have no forward mode.
     backward = jax.vjp(jax.grad(lambda w: loss(unravel(w))), flat)[1]
-    products = jax.vmap(lambda v: backward(v)[0], in_axes=1, out_axes=1)
+    products: Callable[[jax.Array], jax.Array] = jax.vmap(lambda v: backward(v)[0], in_axes=1, out_axes=1)
     if flat.size < _FEWEST:
         hessian = products(jnp.eye(flat.size, dtype=flat.dtype))
         vectors = jnp.linalg.eigh(hessian).eigenvectors

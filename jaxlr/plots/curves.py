@@ -20,7 +20,7 @@ from jaxlr.plots.style import (
     shades,
     spans_decades,
 )
-from jaxlr.results import maximised
+from jaxlr.results import default_metric, direction
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -98,7 +98,7 @@ def panels(
     rows = -(-len(found.names) // columns)
     figure, axes = new_figure(rows, columns, 3.6, 2.1)
     # Beside such scales there is no exponent for a title to avoid; looking for one is a fifth of the time of drawing.
-    height = 1.0 if log or all(map(maximised, metrics)) else None
+    height = 1.0 if log or all(direction(metric) == "max" for metric in metrics) else None
     for i, (ax, value) in enumerate(zip(axes.flat, found.names, strict=False)):
         for metric, color in zip(metrics, COLORS, strict=False):
             (_seeds if log else _band)(ax, found.curves[metric].isel(setting=i), color, describe(metric))
@@ -130,7 +130,7 @@ def _pair(ds: xr.Dataset) -> list[str]:
         there = [name for name in pair if name in ds]
         if there:
             return there
-    return [settings.the_metric(ds, None)]
+    return [default_metric(ds, None)]
 
 
 def _common(metrics: Sequence[str]) -> str:
@@ -180,7 +180,7 @@ def overlay(
     >>> [text.get_text() for text in overlay(ds).axes[0].get_legend().get_texts()]
     ['0.1', '0.2', '0.3']
     """
-    metric = settings.the_metric(ds, metric)
+    metric = default_metric(ds, metric)
     found = settings.curves(ds, over, [metric])
     figure, ax = one_axes(ax, 6.4, 4.0)
     _explain(figure, [ax], found, _draw_all(ax, found, metric, log))
@@ -249,7 +249,7 @@ def _fit_height(ax: Axes, values: np.ndarray, metric: str, log: bool) -> None:
     found = values[np.isfinite(values)]
     if log:
         ax.set_yscale("log")
-    if maximised(metric) or not found.size:
+    if direction(metric) == "max" or not found.size:
         return
     if log:
         low, high = ax.get_ylim()
@@ -295,7 +295,7 @@ def with_rate(
     >>> [ax.get_ylabel() for ax in with_rate(sweep(train, grid(lr=[0.1, 0.2]))).axes]
     ['train loss', 'learning rate']
     """
-    metric = settings.the_metric(ds, metric)
+    metric = default_metric(ds, metric)
     found = settings.curves(ds, over, [metric, "rate"])
     rates = found.curves["rate"].values
     if not np.isfinite(rates).any():

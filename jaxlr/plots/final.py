@@ -9,7 +9,8 @@ import numpy as np
 
 from jaxlr.plots import settings
 from jaxlr.plots.style import COLORS, STYLES, describe, is_ladder, number, of_seeds, one_axes, spans_decades
-from jaxlr.results import columns, maximised
+from jaxlr.results import columns, default_metric, maximised
+from jaxlr.results.directions import Mode
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def final_against(
-    ds: xr.Dataset, axis: str, metric: str | None = None, *, title: str = "", ax: Axes | None = None
+    ds: xr.Dataset,
+    axis: str,
+    metric: str | None = None,
+    *,
+    mode: Mode | None = None,
+    title: str = "",
+    ax: Axes | None = None,
 ) -> Figure:
     """A metric at the last computed epoch against a hyperparameter, with bands over the seeds.
 
@@ -33,6 +40,7 @@ def final_against(
         ds: a result of `sweep`.
         axis: a numeric hyperparameter with several values.
         metric: the variable; by default `val_loss`, or `loss` without test data.
+        mode: "min" or "max"; needed where the metric's name says neither loss, error nor accuracy.
         title: a line above.
         ax: where to draw; by default a new figure.
 
@@ -47,7 +55,8 @@ def final_against(
     >>> final_against(ds, "lr", "loss").axes[0].get_xscale()
     'log'
     """
-    tried, metric = columns(ds), settings.the_metric(ds, metric)
+    tried, metric = columns(ds), default_metric(ds, metric)
+    more = maximised(metric, mode)
     numeric = [name for name, column in tried.items() if column.dtype.kind in "fi" and settings.varies(column)]
     if axis not in numeric:
         known = ", ".join(numeric) or "none here"
@@ -61,8 +70,8 @@ def final_against(
         rows = rows[np.argsort(tried[axis][rows], kind="stable")]
         style = STYLES[i // len(COLORS) % len(STYLES)] if joined else ""
         _final_line(ax, tried[axis][rows], values[rows], (i, style, name))
-    _scale(ax, tried[axis], values, maximised(metric))
-    best = _mark_best(ax, tried[axis], values, maximised(metric))
+    _scale(ax, tried[axis], values, more)
+    best = _mark_best(ax, tried[axis], values, more)
     if joined and best is not None:
         _shade_stable(ax, tried[axis], values, families, best)
     if not np.isfinite(values).all():

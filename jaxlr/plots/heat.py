@@ -8,7 +8,8 @@ import numpy as np
 
 from jaxlr.plots import settings
 from jaxlr.plots.style import ceiling, describe, is_ladder, number, of_seeds, one_axes, shades, spans_decades
-from jaxlr.results import columns, maximised, present
+from jaxlr.results import columns, default_metric, maximised, present
+from jaxlr.results.directions import Mode
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -30,7 +31,14 @@ class _Cells(NamedTuple):
 
 
 def heatmap(
-    ds: xr.Dataset, x: str, y: str, metric: str | None = None, *, title: str = "", ax: Axes | None = None
+    ds: xr.Dataset,
+    x: str,
+    y: str,
+    metric: str | None = None,
+    *,
+    mode: Mode | None = None,
+    title: str = "",
+    ax: Axes | None = None,
 ) -> Figure:
     """The final metric as colours over two hyperparameters.
 
@@ -44,6 +52,7 @@ def heatmap(
         x: the horizontal hyperparameter, with several values.
         y: the vertical one.
         metric: the variable; by default `val_loss`, or `loss` without test data.
+        mode: "min" or "max"; needed where the metric's name says neither loss, error nor accuracy.
         title: a line above.
         ax: where to draw; by default a new figure.
 
@@ -59,7 +68,8 @@ def heatmap(
     >>> [text.get_text() for text in figure.axes[0].texts][:3]
     ['0.1', '0.2', '0.3']
     """
-    metric = settings.the_metric(ds, metric)
+    metric = default_metric(ds, metric)
+    more = maximised(metric, mode)
     known = [name for name, column in columns(ds).items() if settings.varies(column)]
     for argument, name in (("x", x), ("y", y)):
         if name not in known:
@@ -70,12 +80,12 @@ def heatmap(
         raise ValueError(f"x and y must be two hyperparameters, got {x!r} twice")
     values = settings.final_values(ds, metric).mean(axis=1)
     figure, ax = one_axes(ax, 6.4, 4.4)
-    norm = _norm(values, maximised(metric))
-    cells = _cells(ds, x, y, values, maximised(metric))
+    norm = _norm(values, more)
+    cells = _cells(ds, x, y, values, more)
     if _is_table(cells, len(values)):
-        _draw_table(ax, cells, norm, maximised(metric))
+        _draw_table(ax, cells, norm, more)
     else:
-        _draw_points(ax, columns(ds)[x], columns(ds)[y], values, norm, maximised(metric))
+        _draw_points(ax, columns(ds)[x], columns(ds)[y], values, norm, more)
     _color_bar(figure, ax, norm, values, metric, [name for name in settings.varying(ds) if name not in (x, y)])
     seeds = of_seeds("mean", ds.sizes["seed"])
     ax.set(xlabel=describe(x), ylabel=describe(y))

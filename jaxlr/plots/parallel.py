@@ -8,7 +8,8 @@ import numpy as np
 
 from jaxlr.plots import settings
 from jaxlr.plots.style import COLORS, ceiling, describe, is_ladder, number, of_seeds, one_axes, shades
-from jaxlr.results import maximised, present
+from jaxlr.results import default_metric, maximised, present
+from jaxlr.results.directions import Mode
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -27,7 +28,7 @@ class _Scale(NamedTuple):
 
 
 def parallel_coordinates(
-    ds: xr.Dataset, metric: str | None = None, *, title: str = "", ax: Axes | None = None
+    ds: xr.Dataset, metric: str | None = None, *, mode: Mode | None = None, title: str = "", ax: Axes | None = None
 ) -> Figure:
     """One vertical axis for each hyperparameter, the final metric as the last; one line for each setting.
 
@@ -39,6 +40,7 @@ def parallel_coordinates(
     Args:
         ds: a result of `sweep` in which at least one hyperparameter varies.
         metric: the variable; by default `val_loss`, or `loss` without test data.
+        mode: "min" or "max"; needed where the metric's name says neither loss, error nor accuracy.
         title: a line above.
         ax: where to draw; by default a new figure.
 
@@ -54,18 +56,19 @@ def parallel_coordinates(
     >>> [text.get_text() for text in figure.axes[0].get_xticklabels()]
     ['lr', 'momentum', 'final train loss']
     """
-    metric, varying = settings.the_metric(ds, metric), settings.varying(ds)
+    metric, varying = default_metric(ds, metric), settings.varying(ds)
+    more = maximised(metric, mode)
     if not varying:
         raise ValueError("parallel coordinates must have a hyperparameter that varies, got a single setting")
     values = settings.final_values(ds, metric).mean(axis=1)
     lost = ~np.isfinite(values)
     scales = [_scale(column) for column in varying.values()]
-    top = np.nanmax(values, initial=-np.inf) if maximised(metric) else ceiling(values)
+    top = np.nanmax(values, initial=-np.inf) if more else ceiling(values)
     last = _scale(np.minimum(values, top), few=0)
-    beyond = _ABSENT if maximised(metric) else 1 - _ABSENT
+    beyond = _ABSENT if more else 1 - _ABSENT
     heights = np.stack([*(scale.heights for scale in scales), np.where(lost, beyond, last.heights)])
     figure, ax = one_axes(ax, max(5.0, 1.6 * len(heights)), 4.0)
-    _draw_lines(ax, heights, values, lost, maximised(metric))
+    _draw_lines(ax, heights, values, lost, more)
     for i, scale in enumerate([*scales, last]):
         _draw_scale(ax, i, scale, absent=bool((heights[i] == _ABSENT).any()) and i < len(scales))
     if lost.any():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from jaxlr.plots.style import describe, number
-from jaxlr.results import columns, final, present
+from jaxlr.results import columns, final, flat, present
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -32,24 +32,9 @@ class Curves(NamedTuple):
     along: str
 
 
-def the_metric(ds: xr.Dataset, metric: str | None) -> str:
-    """The metric asked for; by default `val_loss`, or `loss` where there are no test data.
-
-    Raises:
-        ValueError: none is asked for and there is neither.
-    """
-    if metric is not None:
-        return metric
-    for name in ("val_loss", "loss"):
-        if name in ds:
-            return name
-    known = ", ".join(str(name) for name in ds.data_vars if name not in ("status", "diverged_at"))
-    raise ValueError(f"metric must be given for a result without a loss, one of {known}; got None")
-
-
 def final_values(ds: xr.Dataset, metric: str) -> np.ndarray:
     """The metric at the last computed epoch, `[settings, seeds]`; NaN where it diverged or is unfinished."""
-    return final(ds, metric).values.reshape(-1, ds.sizes["seed"])
+    return flat(ds, final(ds, metric))
 
 
 def varying(ds: xr.Dataset) -> dict[str, np.ndarray]:
@@ -130,6 +115,4 @@ def _flat(ds: xr.Dataset, metric: str, along: str) -> xr.DataArray:
     """A variable as `(setting, seed, along)`, the last hyperparameter fastest."""
     import xarray as xr
 
-    values = ds[metric].transpose(*ds["status"].dims, along).values
-    values = values.reshape(-1, *values.shape[-2:])
-    return xr.DataArray(values, {along: ds[along].values}, ("setting", "seed", along), name=metric)
+    return xr.DataArray(flat(ds, ds[metric]), {along: ds[along].values}, ("setting", "seed", along), name=metric)

@@ -1,9 +1,11 @@
-"""Results as labelled arrays: an `xarray.Dataset` with the dimensions `(<axes...>, seed, epoch)`."""
+"""Results as labelled arrays: a Dataset of xarray with the dimensions `(<axes...>, seed, epoch)`; what is read off."""
 
 from jaxlr.results.comparison import Comparison, compare, marginal
+from jaxlr.results.directions import default_metric, direction, maximised
 from jaxlr.results.files import load, save
 from jaxlr.results.labels import label, text
-from jaxlr.results.reading import Best, best, columns, final, maximised, present, table
+from jaxlr.results.members import columns, flat, metrics, present, setting_dims
+from jaxlr.results.reading import Best, best, final, reached, table, weights
 
 __all__ = [
     "Best",
@@ -11,13 +13,20 @@ __all__ = [
     "best",
     "columns",
     "compare",
+    "default_metric",
+    "direction",
     "final",
+    "flat",
     "label",
     "load",
     "marginal",
     "maximised",
+    "metrics",
     "present",
+    "reached",
     "save",
+    "setting_dims",
     "table",
     "text",
+    "weights",
 ]

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from jaxlr.results.directions import Mode, default_metric, maximised
 from jaxlr.results.labels import text
-from jaxlr.results.reading import columns, final, maximised, present
+from jaxlr.results.members import columns, flat, present
+from jaxlr.results.reading import final
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -59,7 +61,7 @@ class Comparison(NamedTuple):
         return found
 
 
-def compare(ds: xr.Dataset, a: Mapping[str, Any], b: Mapping[str, Any], metric: str = "val_loss") -> Comparison:
+def compare(ds: xr.Dataset, a: Mapping[str, Any], b: Mapping[str, Any], metric: str | None = None) -> Comparison:
     """The difference of two settings, paired over the seeds that they share.
 
     With d_k the final metric of `a` minus that of `b` at seed k, over n seeds: mean(d), and
@@ -70,7 +72,7 @@ def compare(ds: xr.Dataset, a: Mapping[str, Any], b: Mapping[str, Any], metric: 
         ds: a result of `sweep`.
         a: hyperparameter -> value, as many as it takes to name one setting.
         b: the other setting.
-        metric: the variable to compare, at the last computed epoch.
+        metric: the variable to compare, at the last computed epoch; `val_loss`, or `loss` without test data.
 
     Returns:
         The comparison; seeds with which either diverged (or was not finished) are left out and counted.
@@ -89,8 +91,8 @@ def compare(ds: xr.Dataset, a: Mapping[str, Any], b: Mapping[str, Any], metric: 
 
     Reference: Student, "The probable error of a mean", Biometrika 6 (1908).
     """
-    values = final(ds, metric).values.reshape(-1, ds.sizes["seed"]).astype(np.float64)
-    status = ds["status"].values.reshape(values.shape)
+    metric = default_metric(ds, metric)
+    values, status = flat(ds, final(ds, metric)).astype(np.float64), flat(ds, ds["status"])
     i, j = _position(ds, "a", a), _position(ds, "b", b)
     both = np.isfinite(values[i]) & np.isfinite(values[j])
     first, second = values[i, both], values[j, both]
@@ -124,7 +126,7 @@ def _position(ds: xr.Dataset, name: str, setting: Mapping[str, Any]) -> int:
     unknown = [key for key in setting if key not in tried]
     if unknown:
         raise ValueError(f"{name} must name hyperparameters of the result, {', '.join(tried)}; got {unknown[0]!r}")
-    matches = np.ones(len(ds["status"].values.reshape(-1, ds.sizes["seed"])), bool)
+    matches = np.ones(len(flat(ds, ds["status"])), bool)
     for key, value in setting.items():
         matches &= _equal(tried[key], value)
     found = np.flatnonzero(matches)
@@ -149,7 +151,7 @@ def _equal(column: np.ndarray, value: Any) -> np.ndarray:
     return np.zeros(len(column), bool)
 
 
-def marginal(ds: xr.Dataset, axis: str, metric: str = "val_loss", *, mode: str | None = None) -> xr.DataArray:
+def marginal(ds: xr.Dataset, axis: str, metric: str | None = None, *, mode: Mode | None = None) -> xr.DataArray:
     """A metric along one hyperparameter: mean and best over all the others.
 
     Each setting counts with its mean over the seeds at the last computed epoch; settings with a seed that
@@ -158,8 +160,8 @@ def marginal(ds: xr.Dataset, axis: str, metric: str = "val_loss", *, mode: str |
     Args:
         ds: a result of `sweep`.
         axis: a hyperparameter with at least two values, on a dimension of its own or not.
-        metric: the variable.
-        mode: "min" or "max"; by default "max" for names with `accuracy`, else "min".
+        metric: the variable; `val_loss`, or `loss` without test data.
+        mode: "min" or "max"; needed where the metric's name says neither loss, error nor accuracy.
 
     Returns:
         An array `(axis, statistic)` with the statistics `mean` and `best`.
@@ -179,7 +181,8 @@ def marginal(ds: xr.Dataset, axis: str, metric: str = "val_loss", *, mode: str |
     swept = [name for name, column in tried.items() if len(np.unique(column[present(column)])) > 1]
     if axis not in swept:
         raise ValueError(f"axis must be a hyperparameter with several values, {', '.join(swept)}; got {axis!r}")
-    means = final(ds, metric).mean("seed", skipna=False).values.reshape(-1).astype(np.float64)
+    metric = default_metric(ds, metric)
+    means = flat(ds, final(ds, metric)).astype(np.float64).mean(axis=1)
     choose = np.nanmax if maximised(metric, mode) else np.nanmin
     column = tried[axis]
     levels = ds[axis].values if axis in ds.dims else np.unique(column[present(column)])

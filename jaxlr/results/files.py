@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxlr.results.given import GIVEN
 from jaxlr.results.origin import origin
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def save(ds: xr.Dataset, path: str | Path, *, force: bool = False) -> Path:
     path = Path(path)
     if path.exists() and not force:
         raise FileExistsError(f"{path} exists; pass force=True (--force) to replace it")
-    attributes = {name: _storable(value) for name, value in {**origin(), **ds.attrs}.items()}
+    attributes = {name: _storable(value) for name, value in {**origin(), **ds.attrs}.items() if name != GIVEN}
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         ds.assign_attrs(attributes).to_netcdf(part, engine="h5netcdf")

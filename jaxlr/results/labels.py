@@ -5,12 +5,13 @@ from __future__ import annotations
 import functools
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jaxlr.results.given import GIVEN, AsGiven
 from jaxlr.results.origin import origin
 from jaxlr.spaces import ABSENT, Space
 from jaxlr.spaces.values import is_narrow, is_number
@@ -27,11 +28,15 @@ _MEANINGS = {
     "val_loss": "loss over the test data after the epoch",
     "val_accuracy": "accuracy over the test data after the epoch",
     "rate": "learning rate of the epoch's last update; NaN where it is unknown",
-    "status": "ok; diverged: a loss was not finite; stopped: ended early; unfinished: interrupted",
-    "diverged_at": "first epoch or step with a loss that is not finite, counted from 1; 0 for never",
+    "status": "ok; diverged: a metric was not finite; stopped: ended early; unfinished: interrupted",
+    "diverged_at": "first epoch or step with a metric that is not finite, counted from 1; 0 for never",
+    "diverged_in": "the metric that was not finite then; empty for none",
 }
 """Variable -> what it holds, for whoever reads a file in a year."""
 
+
+_NEVER_DIVERGED = ("rate", "stopped")
+"""A rate may be unknown."""
 
 _WITHIN = {"step_loss": ("batch",)}
 """Dimensions within an epoch of what is recorded there; others are called `<variable>_0`, `<variable>_1` and so on."""
@@ -46,6 +51,7 @@ def label(
     *,
     stride: int = 1,
     initial: Mapping[str, np.ndarray] = MappingProxyType({}),
+    may_be_nan: Collection[str] = (),
 ) -> xr.Dataset:
     """A sweep's arrays as a Dataset.
 
@@ -58,6 +64,7 @@ def label(
             `step`.
         stride: what one place on that dimension adds to its coordinate.
         initial: variable -> values before the training `[settings, seeds, ...]`.
+        may_be_nan: variables that say nothing of divergence where they are not finite.
 
     Raises:
         ValueError: the arrays are of several lengths.
@@ -66,9 +73,8 @@ def label(
 
     if along is None:
         arrays, along = {name: values[:, :, 0] for name, values in arrays.items()}, "step"
-    loss = arrays.get("loss")
-    status, first = _status(loss, finished, arrays.get("stopped"))
-    kept = {name: _masked(values, loss, first) for name, values in arrays.items() if name != "stopped"}
+    status, first, where = _status(arrays, finished, frozenset(may_be_nan))
+    kept = {name: _masked(values, first) for name, values in arrays.items() if name != "stopped"}
     dims = space.dims
 
     def variable(name: str, values: np.ndarray, *within: str) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
@@ -86,7 +92,9 @@ def label(
     data = {name: variable(name, values, *([along] if values.ndim > 2 else [])) for name, values in kept.items()}
     data |= {name: variable(name, values) for name, values in initial.items()}
     data |= {"status": variable("status", status), "diverged_at": variable("diverged_at", stride * first)}
-    return xr.Dataset(data, coords, {**origin(), **attributes, **_rate_note(arrays, finished)})
+    if first.any():
+        data["diverged_in"] = variable("diverged_in", where)
+    return xr.Dataset(data, coords, {**origin(), **attributes, **_rate_note(arrays, finished), **_given(space)})
 
 
 def _rate_note(arrays: Mapping[str, np.ndarray], finished: np.ndarray) -> dict[str, str]:
@@ -98,32 +106,63 @@ def _rate_note(arrays: Mapping[str, np.ndarray], finished: np.ndarray) -> dict[s
     }
 
 
-def _status(loss: np.ndarray | None, finished: np.ndarray, stopped: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """`status`, and where the first loss is that is not finite, counted from 1, both `[settings, seeds]`.
+def _status(
+    arrays: Mapping[str, np.ndarray], finished: np.ndarray, may_be_nan: frozenset[str]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`status`, where the first metric is not finite, counted from 1, and which one, all `[settings, seeds]`.
 
     `stopped [settings, seeds, T]` marks the epochs that a training which ended early did not compute.
     """
-    first = np.zeros(finished.shape, np.int32)
+    stopped = arrays.get("stopped")
+    first, where = np.zeros(finished.shape, np.int32), np.full(finished.shape, "", object)
+    for name, values in arrays.items():
+        if name in may_be_nan or name in _NEVER_DIVERGED or not _is_inexact(values):
+            continue
+        bad = ~np.isfinite(values if values.ndim > 2 else values[..., None])
+        bad = bad.reshape(*bad.shape[:3], -1).any(axis=3)
+        if stopped is not None:
+            bad &= stopped == 0
+        at = np.where(bad.any(axis=2) & finished, bad.argmax(axis=2) + 1, 0)
+        sooner = (at > 0) & ((first == 0) | (at < first))
+        first, where = np.where(sooner, at, first).astype(np.int32), np.where(sooner, name, where)
     status = np.full(finished.shape, "ok", "<U10")
     if stopped is not None:
         status[(stopped > 0).any(axis=2)] = "stopped"
-    if loss is not None:
-        bad = ~np.isfinite(loss.reshape(*finished.shape, -1))
-        if stopped is not None:
-            bad &= stopped.reshape(bad.shape) == 0
-        first = np.where(bad.any(axis=2) & finished, bad.argmax(axis=2) + 1, 0).astype(np.int32)
     status[first > 0] = "diverged"
     status[~finished] = "unfinished"
-    return status, first
+    return status, first, where.astype(str)
 
 
-def _masked(values: np.ndarray, loss: np.ndarray | None, first: np.ndarray) -> np.ndarray:
-    """What lies beside the losses: NaN from the first non-finite one on; integers have no NaN and stay."""
-    if loss is None or values.shape != loss.shape or not np.issubdtype(values.dtype, np.floating):
+def _is_inexact(values: np.ndarray) -> bool:
+    return bool(np.issubdtype(values.dtype, np.inexact))
+
+
+def _masked(values: np.ndarray, first: np.ndarray) -> np.ndarray:
+    """NaN from the first value of any metric on that is not finite; integers have no NaN and stay.
+
+    What is recorded of every batch stays too: it shows how it went.
+    """
+    if values.ndim > 3 or not _is_inexact(values) or not first.any():
         return values
     steps = np.arange(1, (values.shape[2] if values.ndim == 3 else 1) + 1)
     gone = (first[..., None] > 0) & (steps >= first[..., None])
     return np.where(gone.reshape(values.shape), np.nan, values).astype(values.dtype)
+
+
+def _given(space: Space) -> dict[str, Any]:
+    """The values that their labels do not give back, for `best`."""
+    found = {}
+    for axis in space.axes:
+        for name, column in axis.columns.items():
+            labels = _column(column).tolist()
+            other = {
+                label: value
+                for label, value in zip(labels, column, strict=True)
+                if value is not ABSENT and not isinstance(value, (int, float, str))
+            }
+            if other:
+                found[name] = other
+    return {GIVEN: AsGiven(found)} if found else {}
 
 
 def _coordinates(space: Space) -> dict[str, Any]:
