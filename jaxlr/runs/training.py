@@ -17,7 +17,7 @@ from jaxlr.runs.batches import Batches, Moment, Order
 from jaxlr.runs.protocol import Run
 from jaxlr.runs.updates import PER_UPDATE, Trained, evaluate
 from jaxlr.runs.updates import updates as update_all
-from jaxlr.tasks import Task
+from jaxlr.tasks import Objective, Task
 
 __all__ = ["RECORDS", "Carry", "Recorder", "experiment"]
 
@@ -77,6 +77,7 @@ def experiment(
     *,
     schedule: Callable[..., Any] | None = None,
     plateau: Callable[..., Plateau] | Plateau | None = None,
+    objective: Objective | None = None,
     epochs: int | None = None,
     updates: int | None = None,
     every: int | None = None,
@@ -99,6 +100,8 @@ def experiment(
         schedule: hyperparameters -> schedule `step -> lr`, which becomes the optimizer's `learning_rate`.
         plateau: hyperparameters -> `reduce_on_plateau(...)`, or the rule itself. It lowers the rate after an epoch.
             With a constant rate its `min_value` is a rate, with a schedule a multiple of the scheduled rate.
+        objective: `(outputs, y, **hyperparameters) -> (losses, metrics)` in the place of the task's, as in
+            `tasks.supervised`: its numbers, such as the weight of a term, are hyperparameters too.
         epochs: passes over the training data; the metrics are recorded after each.
         updates: the length in updates instead of epochs, and
         every: after how many updates the metrics are recorded, a divisor of `updates`. The batches are then cut from
@@ -133,12 +136,12 @@ def experiment(
     (['accuracy', 'loss', 'rate', 'val_accuracy', 'val_loss'], 16)
     """
     length = _length(epochs, updates, every, batch_size)
-    for name, given in (("optimizer", optimizer), ("schedule", schedule), ("order", order)):
+    for name, given in (("optimizer", optimizer), ("schedule", schedule), ("order", order), ("objective", objective)):
         if not callable(given) and (given is not None or name == "optimizer"):
             raise TypeError(f"{name} must be a function, got {given!r}")
     names, recorders = _recorded(record)
     options = _Options(epochs, every or 1, order, monitor, names, recorders)
-    wired = wiring.wire(task, optimizer, schedule, plateau, batch_size)
+    wired = wiring.wire(task, optimizer, schedule, plateau, batch_size, objective)
     # A task's parts rather than the tuple, which `_replace` makes anew.
     parts = tuple(task) if isinstance(task, Task) else (task,)
     return Run(
@@ -153,7 +156,7 @@ def experiment(
         static_names=wired.static_names,
         check=functools.partial(wiring.check, wired),
         description=wiring.describe(wired),
-        made_of=(*parts, optimizer, schedule, plateau, batch_size, *options[:4], *names, *recorders),
+        made_of=(*parts, optimizer, schedule, plateau, objective, batch_size, *options[:4], *names, *recorders),
         pure=True,
     )
 

@@ -6,6 +6,7 @@ the names are shared out and checked, and the factories called.
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from jaxlr import _checks
 from jaxlr._types import Hyperparameters, Optimizer, PyTree
 from jaxlr.plateau import Plateau
 from jaxlr.spaces.values import label
-from jaxlr.tasks import Task
+from jaxlr.tasks import Objective, Task, mean_loss
 
 __all__ = [
     "Parts",
@@ -47,13 +48,14 @@ class Slot(NamedTuple):
 
 
 class Wiring(NamedTuple):
-    """The factories of a training; `schedule` and `plateau` may be None."""
+    """The factories of a training; `schedule`, `plateau` and `objective` may be None."""
 
     task: Slot
     optimizer: Slot
     schedule: Slot | None
     plateau: Slot | None
     batching: Slot
+    objective: Slot | None
 
     @property
     def slots(self) -> list[Slot]:
@@ -90,6 +92,7 @@ def wire(
     schedule: Callable[..., Any] | None,
     plateau: Callable[..., Plateau] | Plateau | None,
     batch_size: int,
+    objective: Objective | None = None,
 ) -> Wiring:
     """The slots of a training, from what the user gave for each."""
     make_task = (lambda: task) if isinstance(task, Task) else task
@@ -101,6 +104,7 @@ def wire(
         None if schedule is None else _slot("schedule", schedule),
         None if make_plateau is None else _slot("plateau", make_plateau),
         Slot("experiment", dict, ("batch_size",), frozenset(), False, {"batch_size": batch_size}),
+        None if objective is None else _slot("objective", objective, given=2),
     )
     if schedule is not None:
         if "learning_rate" not in wiring.optimizer.names:
@@ -130,9 +134,10 @@ def _remembered(make_task: Callable[..., Task]) -> Callable[..., Task]:
     return make
 
 
-def _slot(role: str, factory: Callable[..., Any]) -> Slot:
+def _slot(role: str, factory: Callable[..., Any], given: int = 0) -> Slot:
+    """A factory's keywords, but for the first ones, which it is given by position."""
     kinds = inspect.Parameter
-    parameters = list(inspect.signature(factory).parameters.values())
+    parameters = list(inspect.signature(factory).parameters.values())[given:]
     named = [p for p in parameters if p.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)]
     defaults = {p.name: p.default for p in named if p.default is not kinds.empty}
     return Slot(
@@ -210,10 +215,20 @@ def parts(wiring: Wiring, hp: Hyperparameters) -> Parts:
         given = {"learning_rate": learning_rate} if takes_rate and learning_rate is not None else {}
         return wiring.optimizer.factory(**given, **mine)
 
-    return Parts(
-        build(wiring.task), {**wiring.batching.defaults, **build(wiring.batching)}["batch_size"],
-        rate, build(wiring.plateau), optimizer,
-    )  # fmt: skip
+    task = _with_objective(
+        build(wiring.task), wiring.objective, {name: hp[name] for name in shared.get("objective", ())}
+    )
+    batch_size = {**wiring.batching.defaults, **build(wiring.batching)}["batch_size"]
+    return Parts(task, batch_size, rate, build(wiring.plateau), optimizer)
+
+
+def _with_objective(task: Task, objective: Slot | None, hp: Hyperparameters) -> Task:
+    """The task with its own loss, or with that of the objective."""
+    if objective is None:
+        return task
+    if task.apply is None:
+        raise ValueError("objective must go with a task whose model is known, as `tasks.supervised` makes it")
+    return task._replace(loss=mean_loss(task.apply, functools.partial(objective.factory, **hp)))
 
 
 def initial_value(built: Parts) -> Any:
@@ -295,7 +310,9 @@ def told(opt_state: PyTree, transformation: optax.GradientTransformation, params
 def describe(wiring: Wiring) -> str:
     """The factories by name, for a result's attributes."""
     words = [
-        f"{slot.role}={_name(slot.factory)}" for slot in (wiring.optimizer, wiring.schedule, wiring.plateau) if slot
+        f"{slot.role}={_name(slot.factory)}"
+        for slot in (wiring.optimizer, wiring.schedule, wiring.plateau, wiring.objective)
+        if slot
     ]
     return ", ".join(words)
 

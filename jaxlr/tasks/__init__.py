@@ -8,12 +8,13 @@ from jaxlr.tasks.dense import MLP, from_dense, to_dense
 from jaxlr.tasks.making import blobs, blobs_data, classification, mlp, regression, supervised
 from jaxlr.tasks.models import Model, model
 from jaxlr.tasks.tables import NAMES, Table, load
-from jaxlr.tasks.task import Task
+from jaxlr.tasks.task import Objective, Task, mean_loss
 
 __all__ = [
     "MLP",
     "NAMES",
     "Model",
+    "Objective",
     "Table",
     "Task",
     "blobs",
@@ -21,6 +22,7 @@ __all__ = [
     "classification",
     "from_dense",
     "load",
+    "mean_loss",
     "mlp",
     "model",
     "regression",

@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+
+from jaxlr._types import PyTree
 
 __all__ = ["Data", "any_array", "columns", "feature_major", "float_array", "gathered", "label_array"]
 
 
 class Data(NamedTuple):
-    x: np.ndarray
+    """A task's arrays; inputs may be a tree of them, such as a dictionary."""
+
+    x: PyTree
     y: np.ndarray
-    x_test: np.ndarray | None
+    x_test: PyTree
     y_test: np.ndarray | None
 
 
 def gathered(x: Any, y: Any, x_test: Any, y_test: Any, target: Callable[[str, Any], np.ndarray]) -> Data:
-    """The four arrays, checked: finite, as many targets as inputs, test examples of the same shape as train."""
+    """The four, checked: finite, as many targets as inputs, test examples of the same shape as train."""
     if (x_test is None) != (y_test is None):
         raise ValueError("x_test and y_test must be given together, got only one of them")
     train = _pair("", x, y, target)
@@ -27,31 +32,46 @@ def gathered(x: Any, y: Any, x_test: Any, y_test: Any, target: Callable[[str, An
         return Data(*train, None, None)
     test = _pair("_test", x_test, y_test, target)
     for name, first, second in zip("xy", train, test, strict=True):
-        if first.shape[1:] != second.shape[1:]:
-            raise ValueError(
-                f"{name}_test must have examples of the shape of {name}'s, {first.shape[1:]}; got {second.shape[1:]}"
-            )
+        if _parts(first) != _parts(second):
+            raise ValueError(f"{name}_test must have the parts of {name}, {_parts(first)}; got {_parts(second)}")
+        for one, other in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True):
+            if one.shape[1:] != other.shape[1:]:
+                raise ValueError(
+                    f"{name}_test must have examples of the shape of {name}'s, {one.shape[1:]}; got {other.shape[1:]}"
+                )
     return Data(*train, *test)
 
 
-def _pair(suffix: str, x: Any, y: Any, target: Callable[[str, Any], np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    inputs, targets = any_array(f"x{suffix}", x), target(f"y{suffix}", y)
-    if len(inputs) != len(targets):
-        raise ValueError(f"x{suffix} and y{suffix} must be of one length, got {len(inputs)} and {len(targets)}")
+def _parts(tree: PyTree) -> str:
+    return ", ".join(jax.tree_util.keystr(path) or "one array" for path, _ in jax.tree_util.tree_leaves_with_path(tree))
+
+
+def _pair(suffix: str, x: Any, y: Any, target: Callable[[str, Any], np.ndarray]) -> tuple[PyTree, np.ndarray]:
+    several = isinstance(x, (dict, tuple)) or (isinstance(x, list) and all(hasattr(part, "shape") for part in x))
+    inputs = jax.tree.map(lambda part: any_array(f"x{suffix}", part), x) if several else any_array(f"x{suffix}", x)
+    targets = target(f"y{suffix}", y)
+    for leaf in jax.tree.leaves(inputs):
+        if len(leaf) != len(targets):
+            raise ValueError(f"x{suffix} and y{suffix} must be of one length, got {len(leaf)} and {len(targets)}")
     return inputs, targets
 
 
 def any_array(name: str, value: Any) -> np.ndarray:
     """Integers stay what they are; other numbers become the default float type."""
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name} must be a dense array, got a {type(value).__name__}; give {name}.toarray()")
     array = np.asarray(value)
     if array.ndim == 0 or array.shape[0] == 0:
         raise ValueError(f"{name} must be an array with at least one example, got the shape {array.shape}")
-    if not np.issubdtype(array.dtype, np.number) and array.dtype != bool:
+    if not jnp.issubdtype(array.dtype, jnp.number) and array.dtype != bool:
         raise TypeError(f"{name} must be an array of numbers, got the type {array.dtype}")
-    bad = int(np.size(array) - np.isfinite(array).sum())
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        return array
+    array = array.astype(jnp.result_type(float))
+    bad = int(array.size - np.isfinite(array).sum())
     if bad:
         raise ValueError(f"{name} must be finite, got {bad} values that are NaN or infinite")
-    return array.astype(jnp.result_type(float)) if np.issubdtype(array.dtype, np.floating) else array
+    return array
 
 
 def float_array(name: str, value: Any) -> np.ndarray:

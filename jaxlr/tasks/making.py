@@ -6,7 +6,7 @@ Replace any part with `task._replace(...)`, for example the initial weights with
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -19,11 +19,9 @@ from jaxlr._types import PyTree
 from jaxlr.tasks import models
 from jaxlr.tasks.arrays import Data, any_array, columns, feature_major, float_array, gathered, label_array
 from jaxlr.tasks.dense import MLP, class_scores
-from jaxlr.tasks.task import Task
+from jaxlr.tasks.task import Objective, Task, mean_loss
 
 __all__ = ["blobs", "blobs_data", "classification", "mlp", "regression", "supervised"]
-
-Objective = Callable[[jax.Array, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 
 
 def blobs() -> Task:
@@ -149,7 +147,7 @@ def supervised(module: Any, objective: Objective, x: Any, y: Any, x_test: Any = 
         module: a model; see `models.model` for the forms it may have.
         objective: `(outputs, y) -> (losses, metrics)`: the loss `[B]` of each example and a dictionary of values
             `[B]`, one for each example; both are averaged over the batch.
-        x: training inputs `[N, ...]`.
+        x: training inputs `[N, ...]`, or a dictionary or tuple of them.
         y: training targets `[N, ...]`.
         x_test: test inputs, or None.
         y_test: test targets, or None.
@@ -171,36 +169,19 @@ def supervised(module: Any, objective: Objective, x: Any, y: Any, x_test: Any = 
 
 
 def _task(module: Any, objective: Objective, data: Data, axis: int = 0) -> Task:
-    one = np.take(data.x, [0], axis=axis)
-    built = models.model(module, jnp.asarray(one))
+    one = jax.tree.map(lambda array: np.take(array, [0], axis=axis), data.x)
+    built = models.model(module, jax.tree.map(jnp.asarray, one))
     _check_fit(built, objective, one, data, axis)
-
-    def loss(
-        params: PyTree, state: PyTree, x: jax.Array, y: jax.Array, weight: jax.Array, key: jax.Array | None
-    ) -> tuple[jax.Array, dict[str, jax.Array], PyTree]:
-        outputs, state = built.apply(params, state, x, key)
-        losses, metrics = objective(outputs, y)
-        weight = weight.astype(losses.dtype)
-        total = weight.sum()
-        means = {name: (values.astype(losses.dtype) * weight).sum() / total for name, values in metrics.items()}
-        return (losses * weight).sum() / total, means, state
-
-    return Task(
-        built.init,
-        loss,
-        jnp.asarray(data.x),
-        jnp.asarray(data.y),
-        None if data.x_test is None else jnp.asarray(data.x_test),
-        None if data.y_test is None else jnp.asarray(data.y_test),
-        axis,
-        built.init_state,
-    )
+    x, x_test = (jax.tree.map(jnp.asarray, part) for part in (data.x, data.x_test))
+    y_test = None if data.y_test is None else jnp.asarray(data.y_test)
+    loss = mean_loss(built.apply, objective)
+    return Task(built.init, loss, x, jnp.asarray(data.y), x_test, y_test, axis, built.init_state, apply=built.apply)
 
 
-def _check_fit(built: models.Model, objective: Objective, one: np.ndarray, data: Data, axis: int) -> None:
+def _check_fit(built: models.Model, objective: Objective, one: PyTree, data: Data, axis: int) -> None:
     """Shapes of the model's outputs and of the objective's values, and the labels' range, without computing."""
 
-    def predict(key: jax.Array, x: jax.Array) -> jax.Array:
+    def predict(key: jax.Array, x: PyTree) -> PyTree:
         return built.apply(built.init(key), built.init_state(key), x, None)[0]
 
     key = jax.eval_shape(lambda: jax.random.key(0))
@@ -221,8 +202,9 @@ def _check_fit(built: models.Model, objective: Objective, one: np.ndarray, data:
 def _check_label_range(data: Data, classes: int) -> None:
     for name, labels in (("y", data.y), ("y_test", data.y_test)):
         if labels is not None and labels.max() >= classes:
+            hint = f"; they begin at {labels.min()}: give {name} - {labels.min()}" if labels.min() > 0 else ""
             raise ValueError(
-                f"{name} must hold labels from 0 to {classes - 1} for {classes} logits, got {labels.max()}"
+                f"{name} must hold labels from 0 to {classes - 1} for {classes} logits, got {labels.max()}{hint}"
             )
 
 

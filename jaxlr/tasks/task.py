@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 
 from jaxlr._types import PyTree
 
-__all__ = ["Task"]
+__all__ = ["Objective", "Task", "mean_loss"]
+
+Objective: TypeAlias = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
+"""`(outputs, y) -> (losses [B], metrics [B] by name)`."""
 
 
 def _stateless(key: jax.Array) -> PyTree:
@@ -32,6 +35,8 @@ class Task(NamedTuple):
         axis: the examples' axis of all four arrays: 0, or -1 for feature-major data.
         init_state: `key -> state`, the initial mutable state (batch statistics, ...); `()` for none.
         name: a word for tables and attributes.
+        apply: `(params, state, x, key) -> (outputs, state)`, the model alone; None where it is not known. With it an
+            experiment can be given an objective of its own.
     """
 
     init: Callable[[jax.Array], PyTree]
@@ -43,8 +48,27 @@ class Task(NamedTuple):
     axis: int = 0
     init_state: Callable[[jax.Array], PyTree] = _stateless
     name: str = "task"
+    apply: Callable[..., tuple[Any, PyTree]] | None = None
 
     @property
     def examples(self) -> int:
         """Number of training examples."""
         return int(jax.tree.leaves(self.x)[0].shape[self.axis])
+
+
+def mean_loss(
+    apply: Callable[..., tuple[Any, PyTree]], objective: Objective
+) -> Callable[..., tuple[jax.Array, dict[str, jax.Array], PyTree]]:
+    """A task's `loss` from its model and what is to be lowered: weighted means over the examples."""
+
+    def loss(
+        params: PyTree, state: PyTree, x: PyTree, y: PyTree, weight: jax.Array, key: jax.Array | None
+    ) -> tuple[jax.Array, dict[str, jax.Array], PyTree]:
+        outputs, state = apply(params, state, x, key)
+        losses, metrics = objective(outputs, y)
+        weight = weight.astype(losses.dtype)
+        total = weight.sum()
+        means = {name: (values.astype(losses.dtype) * weight).sum() / total for name, values in metrics.items()}
+        return (losses * weight).sum() / total, means, state
+
+    return loss
