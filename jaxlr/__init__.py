@@ -26,11 +26,13 @@ _NAMES = {
     "plan": "engine",
     "reduce_on_plateau": "plateau",
     "run": "runs",
+    "run_one": "engine",
     "sampled": "spaces",
     "save": "results",
     "static": "spaces",
     "sweep": "engine",
     "table": "results",
+    "weights": "results",
     "zipped": "spaces",
 }
 """Public name -> the module that it is taken from."""
@@ -75,6 +77,7 @@ __all__ = [
     "reduce_on_plateau",
     "results",
     "run",
+    "run_one",
     "runs",
     "sampled",
     "save",
@@ -85,6 +88,7 @@ __all__ = [
     "sweep",
     "table",
     "tasks",
+    "weights",
     "zipped",
 ]
 
@@ -107,10 +111,10 @@ if TYPE_CHECKING:
         tasks,
     )
     from jaxlr.diagnosis import diagnose
-    from jaxlr.engine import plan, sweep
+    from jaxlr.engine import plan, run_one, sweep
     from jaxlr.finder import find_lr
     from jaxlr.plateau import reduce_on_plateau
-    from jaxlr.results import best, compare, load, marginal, save, table
+    from jaxlr.results import best, compare, load, marginal, save, table, weights
     from jaxlr.runs import experiment, run
     from jaxlr.spaces import Space, grid, sampled, static, zipped
 else:

@@ -236,8 +236,7 @@ def _lowered(run: Run, setting: Mapping[str, Any], rate: str, factors: np.ndarra
     columns = {rate: (float(setting[rate]),) * len(factors)}
     fixed = (Axis(None, {name: (value,)}) for name, value in setting.items() if name != rate)
     space = Space((Axis("setting", columns), *fixed))
-    key = jax.random.key(0)
-    groups, compiled, layout, _ = prepare(run, space, seeds, key, "auto", 1, change, None)
+    traced, compiled, layout, _ = prepare(run, space, seeds, jax.random.key(0), "auto", 1, change, None)
     members = Members(len(factors), seeds, run.length)
 
     def lower(segment: Segment) -> Decision | None:
@@ -247,7 +246,7 @@ def _lowered(run: Run, setting: Mapping[str, Any], rate: str, factors: np.ndarra
         lowered = block.traced[rate] * factors[block.settings]
         return Decision(traced={**block.traced, rate: lowered.astype(block.traced[rate].dtype)})
 
-    collect(segments(run, groups, compiled, layout, key, seeds), members, decide=lower)
+    collect(segments(traced, compiled, layout, seeds), members, decide=lower)
     return members
 
 

@@ -1,5 +1,6 @@
 """Many trainings: blocks of one shape, their compiled programs, the walk over their segments, and the sweep."""
 
+from jaxlr.engine.alone import run_one
 from jaxlr.engine.collecting import Members, collect
 from jaxlr.engine.layout import Layout, Shape
 from jaxlr.engine.programs import Cost
@@ -19,6 +20,7 @@ __all__ = [
     "compile_ahead",
     "plan",
     "prepare",
+    "run_one",
     "segments",
     "sweep",
 ]

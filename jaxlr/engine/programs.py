@@ -21,6 +21,7 @@ from jax.extend.core import jaxpr_as_fun
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxlr._types import Metrics, PyTree
+from jaxlr.engine.fingerprints import fingerprint
 from jaxlr.engine.jaxprs import canonical
 from jaxlr.engine.layout import Layout
 from jaxlr.engine.tracing import Carried, Member, abstract_rows, trace
@@ -28,7 +29,7 @@ from jaxlr.runs import Run
 from jaxlr.spaces import Group
 from jaxlr.spaces.values import label
 
-__all__ = ["Cost", "Lowered", "Program", "begin", "compiled", "lower"]
+__all__ = ["Cost", "Lowered", "Program", "Traced", "begin", "compiled", "lower", "traced"]
 
 
 class Program(NamedTuple):
@@ -99,55 +100,114 @@ class _Compiling(NamedTuple):
     carried: PyTree
 
 
-_programs: dict[tuple[Any, ...], dict[Any, _Compiling]] = {}
-"""The programs of runs made of the same objects."""
+class _Known(NamedTuple):
+    """What is kept for runs made of the same objects, by `Traced.names` and for programs by the layout too."""
+
+    members: dict[Any, Member]
+    programs: dict[Any, _Compiling]
 
 
-def _known(run: Run) -> dict[Any, _Compiling]:
-    """The programs made for runs of the same parts; they go when one of the parts goes."""
-    parts = run.made_of or (run,)
-    name = tuple(part if isinstance(part, (str, int, type(None))) else id(part) for part in parts)
-    if name not in _programs:
-        for part in parts:
-            if not isinstance(part, (str, int, type(None))):
-                weakref.finalize(part, _programs.pop, name, None)
-        _programs[name] = {}
-    return _programs[name]
+_known: dict[tuple[Any, ...], _Known] = {}
 
 
-def begin(run: Run, groups: Sequence[Group], layout: Layout, key: jax.Array) -> Cost:
-    """Trace the groups and have those not yet known compiled, side by side and in the background."""
-    known = _known(run)
-    missing = {name: group for group in groups if (name := _name(group, layout, key)) not in known}
+class Traced(NamedTuple):
+    """The groups of a sweep as they were traced.
+
+    Attributes:
+        run: what is trained.
+        groups: the settings, by what is compiled in.
+        members: one member of each, traced.
+        names: what tells each from the other groups of the run, and from itself before something changed.
+        key: the sweep's key.
+        seconds: what tracing took.
+    """
+
+    run: Run
+    groups: list[Group]
+    members: list[Member]
+    names: list[Any]
+    key: jax.Array
+    seconds: float
+
+    def only(self, i: int) -> Traced:
+        """One of the groups."""
+        return self._replace(
+            groups=self.groups[i : i + 1], members=self.members[i : i + 1], names=self.names[i : i + 1]
+        )
+
+
+def traced(run: Run, groups: list[Group], key: jax.Array, keep: str | None) -> Traced:
+    """Trace the groups that are not known yet.
+
+    Raises:
+        TypeError, ValueError: as `tracing.trace`; or the groups give different metrics.
+    """
     began = time.perf_counter()
-    # Tracing finds what does not fit, so every group is traced before the first is compiled.
-    traced = [trace(run, group, key, layout.keep) for group in missing.values()]
-    lowered = [
-        lower(member, run.length, group, layout, key) for member, group in zip(traced, missing.values(), strict=True)
-    ]
-    _check_alike(lowered)
+    known, rests_on = _kept_for(run).members, fingerprint(*run.made_of)
+    names = [(*_kind(group), keep, key.dtype, jnp.result_type(float), rests_on) for group in groups]
+    for name, group in zip(names, groups, strict=True):
+        if name not in known:
+            known[name] = trace(run, group, key, keep)
+    members = [known[name] for name in names]
+    _check_alike(members)
+    return Traced(run, groups, members, names, key, time.perf_counter() - began)
+
+
+def _kept_for(run: Run) -> _Known:
+    """What is known of runs of the same parts; it goes when one of the parts goes."""
+    parts = run.made_of or (run,)
+    plain = (str, int, type(None))
+    name = tuple(part if isinstance(part, plain) else id(part) for part in parts)
+    if name not in _known:
+        for part in parts:
+            if not isinstance(part, plain):
+                weakref.finalize(part, _known.pop, name, None)
+        _known[name] = _Known({}, {})
+    return _known[name]
+
+
+def _kind(group: Group) -> tuple[Any, ...]:
+    """What a group's programs depend on."""
+    statics = tuple((name, label(value)) for name, value in group.static.items())
+    leaves, tree = jax.tree.flatten(group.traced)
+    return statics, tree, tuple((leaf.shape[1:], leaf.dtype.name) for leaf in leaves)
+
+
+def _check_alike(members: Sequence[Member]) -> None:
+    """Every group gives the same metrics: they go into the same arrays."""
+    found = [{name: (leaf.shape, str(leaf.dtype)) for name, leaf in member.metrics.items()} for member in members]
+    for other in found[1:]:
+        if other != found[0]:
+            raise ValueError(f"a training must give the same arrays for every static value, got {found[0]} and {other}")
+
+
+def begin(traced: Traced, layout: Layout) -> Cost:
+    """Lower what is not yet known and have it compiled, side by side and in the background."""
+    known = _kept_for(traced.run).programs
+    began = time.perf_counter()
+    missing = [i for i, name in enumerate(traced.names) if (name, layout) not in known]
+    lowered = [lower(traced.members[i], traced.run.length, traced.groups[i], layout, traced.key) for i in missing]
     cost = Cost(len(missing), time.perf_counter() - began)
     pool = ThreadPoolExecutor(max_workers=max(2 * len(lowered), 1))
-    for name, part in zip(missing, lowered, strict=True):
+    for i, part in zip(missing, lowered, strict=True):
         start, advance = pool.submit(_compile_start, part.start, layout), pool.submit(part.advance.compile)
-        known[name] = _Compiling(start, advance, part.carried)
+        known[traced.names[i], layout] = _Compiling(start, advance, part.carried)
     pool.shutdown(wait=False)
     return cost
 
 
-def compiled(run: Run, groups: Sequence[Group], layout: Layout, key: jax.Array) -> tuple[list[Program], Cost]:
+def compiled(traced: Traced, layout: Layout) -> tuple[list[Program], Cost]:
     """The groups' programs, and what it took to have them."""
-    cost = begin(run, groups, layout, key)
-    known = _known(run)
+    cost = begin(traced, layout)
+    known = _kept_for(traced.run).programs
     began = time.perf_counter()
     found = []
-    for group in groups:
-        name = _name(group, layout, key)
+    for name in traced.names:
+        part = known[name, layout]
         try:
-            part = known[name]
             found.append(Program(part.start.result(), part.advance.result(), part.carried))
         except BaseException:
-            known.pop(name)  # what failed once may be tried again
+            known.pop((name, layout))  # what failed once may be tried again
             raise
     return found, cost._replace(compile_seconds=time.perf_counter() - began)
 
@@ -162,14 +222,6 @@ def _compile_start(start: Any, layout: Layout) -> Any:
         return None
     on_cpu = layout.devices[0].platform == "cpu"
     return start.compile(compiler_options={"xla_backend_optimization_level": 1} if on_cpu else None)
-
-
-def _name(group: Group, layout: Layout, key: jax.Array) -> Any:
-    """What tells one program of a run from another."""
-    statics = tuple((name, label(value)) for name, value in group.static.items())
-    leaves, tree = jax.tree.flatten(group.traced)
-    kinds = tuple((leaf.shape[1:], leaf.dtype.name) for leaf in leaves)
-    return statics, tree, kinds, layout, key.dtype, jnp.result_type(float)
 
 
 def lower(member: Member, length: int, group: Group, layout: Layout, key: jax.Array) -> Lowered:
@@ -204,16 +256,6 @@ def lower(member: Member, length: int, group: Group, layout: Layout, key: jax.Ar
         donate_argnums=0,
     )
     return Lowered(begin, advance, carried)
-
-
-def _check_alike(lowered: Sequence[Lowered]) -> None:
-    """Every group gives the same metrics: they go into the same arrays."""
-    found = [
-        {name: (leaf.shape[3:], str(leaf.dtype)) for name, leaf in one.advance.out_info[1].items()} for one in lowered
-    ]
-    for other in found[1:]:
-        if other != found[0]:
-            raise ValueError(f"a training must give the same arrays for every static value, got {found[0]} and {other}")
 
 
 def _local(function: Callable[..., Any], args: Sequence[Any], layout: Layout) -> Callable[..., Any]:

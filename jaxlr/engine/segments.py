@@ -19,8 +19,7 @@ from jaxlr._types import PyTree
 from jaxlr.engine import programs, tracing
 from jaxlr.engine.carries import from_host, on_host
 from jaxlr.engine.layout import Layout, Shape
-from jaxlr.engine.programs import Cost, Program
-from jaxlr.runs import Run
+from jaxlr.engine.programs import Cost, Program, Traced
 from jaxlr.spaces import Group
 
 __all__ = ["Block", "Decision", "Segment", "Walk", "segments"]
@@ -97,21 +96,13 @@ Walk: TypeAlias = Generator[Segment, Decision | None, None]
 class _Trainer(NamedTuple):
     """What stays the same while a group is trained, but for the shape where memory runs out."""
 
-    run: Run
-    group: Group
+    traced: Traced
     program: Program
     layout: Layout
-    key: jax.Array
 
 
 def segments(
-    run: Run,
-    groups: Sequence[Group],
-    compiled: Sequence[Program],
-    layout: Layout,
-    key: jax.Array,
-    seeds: int,
-    advances: int | None = None,
+    traced: Traced, compiled: Sequence[Program], layout: Layout, seeds: int, advances: int | None = None
 ) -> Walk:
     """Train groups of settings block by block, and yield every segment; `send` a `Decision`, or None to go on.
 
@@ -119,18 +110,16 @@ def segments(
     on in blocks of half the size; the block that failed begins anew, and its segments come again.
 
     Args:
-        run: what is trained.
-        groups: the settings, by what is compiled in.
+        traced: the run and its groups of settings.
         compiled: their programs.
         layout: the block's shape.
-        key: the sweep's key.
         seeds: number of seeds.
         advances: how many to make until a block's first decision, as in `Decision`.
     """
     stopped: set[int] = set()
-    for group, program in zip(groups, compiled, strict=True):
-        trainer = _Trainer(run, group, program, layout, key)
-        left = _cut(_whole(group, np.arange(seeds)), layout.shape)
+    for i, program in enumerate(compiled):
+        trainer = _Trainer(traced.only(i), program, layout)
+        left = _cut(_whole(traced.groups[i], np.arange(seeds)), layout.shape)
         while True:
             paused: list[Block] = []
             trainer = yield from _round(trainer, left, paused, stopped, advances)
@@ -147,7 +136,7 @@ def _round(
     while (block := next(blocks, None)) is not None:
         try:
             wanted = advances
-            while block.done < trainer.run.length and not stopped.issuperset(block.settings.tolist()):
+            while block.done < trainer.traced.run.length and not stopped.issuperset(block.settings.tolist()):
                 segment = _advanced(trainer, block, wanted)
                 block = segment.block
                 decided = (yield segment._replace(cost=cost)) or Decision()
@@ -169,11 +158,11 @@ def _round(
 
 def _advanced(trainer: _Trainer, block: Block, wanted: int | None) -> Segment:
     """The block's next segment, given to the devices."""
-    run, shape, program = trainer.run, trainer.layout.shape, trainer.program
-    count = min(trainer.layout.segment, run.length - block.done, wanted or run.length)
-    traced = jax.tree.map(lambda leaf: _padded(leaf, shape.rows), block.traced)
-    rows = tracing.numbered(traced, _padded(block.rows, shape.rows).astype(np.int32))
-    args = (trainer.key, _padded(block.seeds, shape.seeds).astype(np.int32), rows)
+    traced, shape, program = trainer.traced, trainer.layout.shape, trainer.program
+    count = min(trainer.layout.segment, traced.run.length - block.done, wanted or traced.run.length)
+    given = jax.tree.map(lambda leaf: _padded(leaf, shape.rows), block.traced)
+    rows = tracing.numbered(given, _padded(block.rows, shape.rows).astype(np.int32))
+    args = (traced.key, _padded(block.seeds, shape.seeds).astype(np.int32), rows)
     began = time.perf_counter()
     carried, initial = from_host(block.carried), {}
     if carried is None:
@@ -239,7 +228,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _smaller(trainer: _Trainer, shape: Shape) -> tuple[_Trainer, Cost]:
     warnings.warn(f"a device ran out of memory: going on with blocks of {shape}", stacklevel=4)
     layout = trainer.layout._replace(shape=shape)
-    (program,), cost = programs.compiled(trainer.run, [trainer.group], layout, trainer.key)
+    (program,), cost = programs.compiled(trainer.traced, layout)
     return trainer._replace(layout=layout, program=program), cost
 
 

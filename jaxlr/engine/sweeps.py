@@ -18,11 +18,11 @@ from jaxlr._types import Metrics, PyTree
 from jaxlr.engine import programs
 from jaxlr.engine.collecting import Members, collect
 from jaxlr.engine.layout import Layout, Shape, lay_out
-from jaxlr.engine.programs import Cost, Program
+from jaxlr.engine.programs import Cost, Program, Traced
 from jaxlr.engine.segments import segments
 from jaxlr.engine.tracing import Carried
 from jaxlr.runs import Run, as_run
-from jaxlr.spaces import Group, Space
+from jaxlr.spaces import Space
 from jaxlr.spaces import group as grouped
 from jaxlr.spaces.values import is_number
 
@@ -159,10 +159,10 @@ def sweep(
 
     key = jax.random.key(0) if key is None else key
     given = as_run(run)
-    groups, compiled, layout, cost = prepare(given, space, seeds, key, chunk, devices, segment, keep)
+    traced, compiled, layout, cost = prepare(given, space, seeds, key, chunk, devices, segment, keep)
     members = Members(len(space), seeds, given.length)
     began = time.perf_counter()
-    walk = segments(given, groups, compiled, layout, key, seeds)
+    walk = segments(traced, compiled, layout, seeds)
     report = _reporter(progress, given.length * len(space) * seeds)
     took = collect(walk, members, weights=_weights(given, keep), report=report)
     if took.interrupted:
@@ -229,8 +229,8 @@ def plan(
     (24, ({'name': 'a'}, {'name': 'b'}), 2, Shape(settings=4, seeds=4, devices=1), 2)
     """
     given = as_run(run)
-    groups, compiled, layout, cost = prepare(given, space, seeds, jax.random.key(0), chunk, devices, segment, None)
-    shape = layout.shape
+    traced, compiled, layout, cost = prepare(given, space, seeds, jax.random.key(0), chunk, devices, segment, None)
+    groups, shape = traced.groups, layout.shape
     return Plan(
         len(space),
         seeds,
@@ -266,8 +266,9 @@ def compile_ahead(
     (1, 0)
     """
     given = as_run(run)
-    groups, layout = _laid_out(given, space, seeds, chunk, devices, segment, None)
-    return programs.begin(given, groups, layout, jax.random.key(0))
+    traced, layout = _laid_out(given, space, seeds, jax.random.key(0), chunk, devices, segment, None)
+    cost = programs.begin(traced, layout)
+    return cost._replace(trace_seconds=cost.trace_seconds + traced.seconds)
 
 
 def prepare(
@@ -279,23 +280,24 @@ def prepare(
     devices: Devices,
     segment: int,
     keep: str | None,
-) -> tuple[list[Group], list[Program], Layout, Cost]:
-    """Check everything, lay out the blocks and compile: groups, their programs, the layout, what compiling took."""
-    groups, layout = _laid_out(run, space, seeds, chunk, devices, segment, keep)
-    compiled, layout, cost = _fitting(run, groups, layout, key, adapt=chunk == "auto")
-    return groups, compiled, layout, cost
+) -> tuple[Traced, list[Program], Layout, Cost]:
+    """Check everything, lay out the blocks and compile: the groups traced, their programs, the layout, what it took."""
+    traced, layout = _laid_out(run, space, seeds, key, chunk, devices, segment, keep)
+    compiled, layout, cost = _fitting(traced, layout, adapt=chunk == "auto")
+    return traced, compiled, layout, cost._replace(trace_seconds=cost.trace_seconds + traced.seconds)
 
 
 def _laid_out(
     run: Run,
     space: Space,
     seeds: int,
+    key: jax.Array,
     chunk: int | Literal["auto"],
     devices: Devices,
     segment: int,
     keep: str | None,
-) -> tuple[list[Group], Layout]:
-    """Every check that needs no compilation, the groups, and the layout of their blocks."""
+) -> tuple[Traced, Layout]:
+    """Every check that needs no compilation, the groups traced, and the layout of their blocks."""
     if not isinstance(space, Space):
         raise TypeError(f"space must be made by grid(...), zipped(...) and their products and sums, got {space!r}")
     groups = grouped(space, run.static_names)
@@ -306,7 +308,7 @@ def _laid_out(
     layout = lay_out([len(group.rows) for group in groups], seeds, chunk, devices, segment, keep)
     if keep is not None and run.weights is None:
         raise ValueError(f"keep must be left out for a training function, whose weights are its own; got {keep!r}")
-    return groups, layout
+    return programs.traced(run, groups, key, keep), layout
 
 
 def _corners(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -321,13 +323,11 @@ def _corners(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return corners
 
 
-def _fitting(
-    run: Run, groups: list[Group], layout: Layout, key: jax.Array, *, adapt: bool
-) -> tuple[list[Program], Layout, Cost]:
+def _fitting(traced: Traced, layout: Layout, *, adapt: bool) -> tuple[list[Program], Layout, Cost]:
     """The groups' programs; where `adapt` is set, of a block small enough for the devices' memory."""
     cost = Cost()
     while True:
-        compiled, more = programs.compiled(run, groups, layout, key)
+        compiled, more = programs.compiled(traced, layout)
         cost = cost.plus(more)
         half = layout.shape.halved()
         if not adapt or half is None or all(p.fits(layout.devices[0], len(layout.devices)) for p in compiled):

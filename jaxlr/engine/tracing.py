@@ -18,7 +18,7 @@ from jaxlr.engine.jaxprs import constants
 from jaxlr.runs import Run
 from jaxlr.spaces import Group
 
-__all__ = ["Carried", "Member", "Traced", "abstract_rows", "numbered", "trace"]
+__all__ = ["Carried", "Function", "Member", "abstract_rows", "numbered", "trace"]
 
 
 _TAKEN = frozenset({"seed", "epoch", "step", "setting", "status", "diverged_at", "diverged_in"})
@@ -33,7 +33,7 @@ class Carried(NamedTuple):
     best: PyTree | None
 
 
-class Traced(NamedTuple):
+class Function(NamedTuple):
     """A function as JAX traced it, for arguments of known types.
 
     Attributes:
@@ -57,8 +57,8 @@ class Member(NamedTuple):
         advance: `(carried, seed_key, row, number) -> (carried, metrics)`.
     """
 
-    start: Traced
-    advance: Traced
+    start: Function
+    advance: Function
 
     @property
     def carried(self) -> PyTree:
@@ -114,7 +114,7 @@ def _one(leaf: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype, weak_type=leaf.weak_type)
 
 
-def _traced(function: Callable[..., Any], args: Sequence[Any], *, twice: bool) -> Traced:
+def _traced(function: Callable[..., Any], args: Sequence[Any], *, twice: bool) -> Function:
     program, out = jax.make_jaxpr(function, return_shape=True)(*args)
     if twice:
         # A function of its own, or JAX would remember the first.
@@ -123,7 +123,7 @@ def _traced(function: Callable[..., Any], args: Sequence[Any], *, twice: bool) -
             raise ValueError(
                 "run must be a pure function of its arguments, got another program when it was traced again"
             )
-    return Traced(program, out)
+    return Function(program, out)
 
 
 def _start(run: Run, static: Hyperparameters, keep: str | None) -> Callable[..., tuple[Carried, Metrics]]:

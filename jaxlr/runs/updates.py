@@ -89,9 +89,11 @@ def _update(
         return value, (metrics, state)
 
     (value, (metrics, state)), grads = jax.value_and_grad(loss, has_aux=True)(trained.params)
+    # What a line search asks for, Optax's L-BFGS for one; the other optimizers leave it unread.
+    search = {"value": value, "grad": grads, "value_fn": lambda params: loss(params)[0]}
     transformation, _ = wiring.transformation(parts, rate)
     opt_state = trained.opt_state if rate is None else wiring.told(trained.opt_state, transformation, trained.params)
-    steps, opt_state = transformation.update(grads, opt_state, trained.params, value=value)
+    steps, opt_state = transformation.update(grads, opt_state, trained.params, **search)
     seen = {
         "gradient_norm": lambda: optax.tree.norm(grads),
         "update_ratio": lambda: optax.tree.norm(steps) / optax.tree.norm(trained.params),

@@ -36,6 +36,24 @@ __all__ = [
 ]
 
 
+_TRACEABLE = {
+    "cosine_decay_schedule": "cosine_decay",
+    "cosine_onecycle_schedule": "cosine_onecycle",
+    "exponential_decay": "exponential_decay",
+    "join_schedules": "join",
+    "linear_onecycle_schedule": "linear_onecycle",
+    "linear_schedule": "linear",
+    "piecewise_constant_schedule": "multistep",
+    "piecewise_interpolate_schedule": "piecewise_interpolate",
+    "polynomial_schedule": "polynomial_decay",
+    "sgdr_schedule": "cosine_restarts",
+    "warmup_constant_schedule": "warmup",
+    "warmup_cosine_decay_schedule": "warmup(schedules.cosine_decay(...), ...)",
+    "warmup_exponential_decay_schedule": "warmup(schedules.exponential_decay(...), ...)",
+}
+"""Optax's schedules that compare their arguments, and ours in their place."""
+
+
 class Slot(NamedTuple):
     """A factory and the keywords that it declares."""
 
@@ -203,7 +221,7 @@ def parts(wiring: Wiring, hp: Hyperparameters) -> Parts:
     shared = _share(wiring, hp)
 
     def build(slot: Slot | None) -> Any:
-        return None if slot is None else slot.factory(**{name: hp[name] for name in shared[slot.role]})
+        return None if slot is None else _called(slot, {name: hp[name] for name in shared[slot.role]})
 
     mine = {name: hp[name] for name in shared["optimizer"]}
     takes_rate = wiring.schedule is not None or "learning_rate" in wiring.optimizer.names
@@ -213,13 +231,28 @@ def parts(wiring: Wiring, hp: Hyperparameters) -> Parts:
 
     def optimizer(learning_rate: Any) -> Any:
         given = {"learning_rate": learning_rate} if takes_rate and learning_rate is not None else {}
-        return wiring.optimizer.factory(**given, **mine)
+        return _called(wiring.optimizer, {**given, **mine})
 
     task = _with_objective(
         build(wiring.task), wiring.objective, {name: hp[name] for name in shared.get("objective", ())}
     )
     batch_size = {**wiring.batching.defaults, **build(wiring.batching)}["batch_size"]
     return Parts(task, batch_size, rate, build(wiring.plateau), optimizer)
+
+
+def _called(slot: Slot, given: Hyperparameters) -> Any:
+    """What a factory gives for its share; where it cannot be traced, the error says which one and what to write."""
+    try:
+        return slot.factory(**given)
+    except jax.errors.ConcretizationTypeError as error:
+        traced = ", ".join(name for name, value in given.items() if isinstance(value, jax.core.Tracer))
+        name = getattr(slot.factory, "__name__", repr(slot.factory))
+        ours = _TRACEABLE.get(name, "")
+        advice = f"use schedules.{ours}, whose every number may be traced, or " if ours else ""
+        raise TypeError(
+            f"{slot.role} must take traced numbers, but {name} steers Python code with {traced}: {advice}"
+            "mark the one that it looks at as static, such as grid(decay_steps=static([100, 200]))"
+        ) from error
 
 
 def _with_objective(task: Task, objective: Slot | None, hp: Hyperparameters) -> Task:
@@ -278,10 +311,13 @@ def transformation(
     """
     made = built.optimizer(rate)
     own = None
-    if isinstance(made, tuple) and not isinstance(made, optax.GradientTransformation):
+    if isinstance(made, tuple) and not hasattr(made, "update"):
         made, own = made
-    if not isinstance(made, optax.GradientTransformation):
+    if not (callable(getattr(made, "init", None)) and callable(getattr(made, "update", None))):
         raise TypeError(f"optimizer must give an optax.GradientTransformation, got {made!r}")
+    if not isinstance(made, optax.GradientTransformation):
+        # By its methods, as `optax.MultiSteps` has them.
+        made = optax.GradientTransformationExtraArgs(made.init, made.update)
 
     def rate_of(step: jax.Array, opt_state: PyTree) -> Any:
         held = optax.tree_utils.tree_get_all_with_path(opt_state, "learning_rate")

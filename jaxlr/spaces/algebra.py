@@ -7,10 +7,14 @@ hyperparameters can move together.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from jaxlr.spaces.values import ABSENT, axis_values, forced, is_number, label
 
@@ -98,6 +102,30 @@ class Space:
             axes = tuple(both if axis is mine else axis for axis in axes if axis is not theirs)
         return Space(axes, self.forced | other.forced)
 
+    def where(self, condition: Callable[..., Any]) -> Space:
+        """The settings for which a condition holds, along one dimension `setting`.
+
+        Args:
+            condition: a function of the hyperparameters that it names; a setting that lacks one of them is kept.
+
+        Raises:
+            ValueError: it names what is no hyperparameter, or no setting is left.
+
+        >>> space = grid(lr=[0.1, 0.01], momentum=[0.0, 0.9]).where(lambda lr, momentum: lr / (1 - momentum) <= 0.2)
+        >>> list(space.rows())
+        [{'lr': 0.1, 'momentum': 0.0}, {'lr': 0.01, 'momentum': 0.0}, {'lr': 0.01, 'momentum': 0.9}]
+        """
+        named = [p.name for p in inspect.signature(condition).parameters.values() if p.kind is not p.VAR_KEYWORD]
+        for name in named:
+            if name not in self.names:
+                raise ValueError(f"condition must name hyperparameters, {', '.join(self.names)}; got {name!r}")
+        rows = [
+            row for row in self.rows() if not set(named) <= set(row) or condition(**{name: row[name] for name in named})
+        ]
+        if not rows:
+            raise ValueError(f"condition must hold for a setting at least, got none of {len(self)}")
+        return Space((_table(rows),), self.forced)
+
     @property
     def _zipped(self) -> Axis | None:
         return next((axis for axis in self.axes if axis.dim == "setting"), None)
@@ -105,13 +133,34 @@ class Space:
     def __add__(self, other: Space) -> Space:
         if not isinstance(other, Space):
             return NotImplemented
-        return Space((_table([*self.rows(), *other.rows()]),), self.forced | other.forced)
+        both = Space((_table([*self.rows(), *other.rows()]),), self.forced | other.forced)
+        _warn_of_doubles(both)
+        return both
 
 
 def _check_once(names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(f"{name} must be given once in a space, got it {names.count(name)} times")
+
+
+def _warn_of_doubles(space: Space) -> None:
+    """A setting that stands there twice is trained twice."""
+    (axis,) = space.axes
+    codes = np.stack([_codes(column) for column in axis.columns.values()])
+    _, first, counts = np.unique(codes, axis=1, return_index=True, return_counts=True)
+    doubles = np.flatnonzero(counts > 1)
+    if len(doubles):
+        example = next(itertools.islice(space.rows(), int(first[doubles[0]]), None))
+        warnings.warn(f"{len(doubles)} settings stand in the space more than once, such as {example}", stacklevel=4)
+
+
+def _codes(column: tuple[Any, ...]) -> np.ndarray:
+    """A number for each of the different values of a column, `[n]`."""
+    if all(map(is_number, column)):
+        return np.unique(np.array(column, float), return_inverse=True)[1]
+    numbers: dict[Any, int] = {}
+    return np.array([numbers.setdefault(label(value), len(numbers)) for value in column])
 
 
 def _combined(a: Axis, b: Axis) -> Axis:
@@ -173,4 +222,6 @@ def zipped(**axes: Any) -> Space:
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"zipped axes must have one length, got {lengths}")
-    return Space((Axis("setting", columns),), forced(axes))
+    space = Space((Axis("setting", columns),), forced(axes))
+    _warn_of_doubles(space)
+    return space
