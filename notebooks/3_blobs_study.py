@@ -112,14 +112,23 @@ plots.final_against(results["learning-rate"], "learning_rate", "val_accuracy", t
 
 # %% [markdown]
 # The same in one figure, which is the one to remember: over six orders of magnitude from nothing to all and, within
-# one order at the right, back down. What does the network look like inside? A run is a pair of pure functions, so its
-# weights after every epoch are one call away (`jaxlr.trajectory`), and `plots.decision_boundaries` shows which class
-# it gives to each point of the plane.
+# one order at the right, back down. What does the network look like inside? An experiment records what a function of
+# the weights gives, so also the weights themselves, and `plots.decision_boundaries` shows which class the network gives
+# to each point of the plane.
 
 # %%
-run = jaxlr.experiment(tasks.blobs(), optax.sgd, epochs=100)
-rates = (1.0, 0.1, 0.01, 0.001)
-weights = {f"rate {rate:g}": jaxlr.trajectory(run, {"learning_rate": rate}) for rate in rates}
+rates = [1.0, 0.1, 0.01, 0.001]
+run = jaxlr.experiment(tasks.blobs(), optax.sgd, epochs=100, record=[lambda task, params, state: params])
+learnt = jaxlr.sweep(run, jaxlr.grid(learning_rate=rates)).isel(seed=0)
+
+
+def layers(rate):
+    """The weights before the first epoch and after every one."""
+    one = learnt.sel(learning_rate=rate)
+    return {name: np.concatenate([[one[f"initial_{name}"]], one[name]]) for name in ("layer_0", "layer_1")}
+
+
+weights = {f"rate {rate:g}": layers(rate) for rate in rates}
 network = tasks.MLP((50,), 3)
 
 

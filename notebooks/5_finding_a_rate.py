@@ -31,10 +31,10 @@ import optax
 from flax import linen
 
 import jaxlr
-from jaxlr import grid, plots
+from jaxlr import grid, plots, tasks
 from jaxlr.finder import curvature
 
-data = jaxlr.tasks.tables.load("digits")
+data = jaxlr.tasks.load("digits")
 task = jaxlr.tasks.classification(tasks.MLP((32,)), data.x[:800], data.y[:800], data.x_test, data.y_test)
 
 # %% [markdown]
@@ -102,7 +102,7 @@ class Smooth(linen.Module):
         return linen.Dense(1)(x)[:, 0]
 
 
-patients = jaxlr.tasks.tables.load("diabetes")
+patients = jaxlr.tasks.load("diabetes")
 smooth = jaxlr.tasks.regression(Smooth(), patients.x[:200], patients.y[:200])
 edge = curvature.follow(smooth, optax.sgd, [0.02, 0.05, 0.1], steps=2000, every=50)
 units = edge["sharpness"].isel(seed=0) * edge["learning_rate"] / 2

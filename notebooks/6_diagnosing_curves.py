@@ -132,7 +132,7 @@ for rate in (0.003, 0.1, 0.5):
 # * **a few examples** must be learnt by heart, with some rate.
 
 # %%
-data = jaxlr.tasks.tables.load("digits")
+data = jaxlr.tasks.load("digits")
 images, digits = data.x, data.y
 
 

@@ -12,8 +12,7 @@ import pytest
 
 import jaxlr
 from jaxlr import experiment, grid, optimizers, schedules, spaces, static, sweep, tasks, zipped
-from jaxlr.engine import programs
-from jaxlr.engine import Layout, Members, Shape, compile_ahead
+from jaxlr.engine import Layout, Members, Shape, compile_ahead, programs
 from tests.counting import compiled_programs
 
 RATES = [0.3, 0.1, 0.03, 0.01]

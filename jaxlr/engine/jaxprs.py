@@ -13,7 +13,7 @@ import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jax.lax import ConvDimensionNumbers
 
-__all__ = ["canonical", "constants", "contains", "equations"]
+__all__ = ["canonical", "constants", "contains", "equations", "inner"]
 
 
 def equations(program: ClosedJaxpr | Jaxpr) -> Iterator[JaxprEqn]:
@@ -21,9 +21,13 @@ def equations(program: ClosedJaxpr | Jaxpr) -> Iterator[JaxprEqn]:
     jaxpr = program.jaxpr if isinstance(program, ClosedJaxpr) else program
     for equation in jaxpr.eqns:
         yield equation
-        for leaf in jax.tree.leaves(equation.params, is_leaf=_is_program):
-            if _is_program(leaf):
-                yield from equations(leaf)
+        for part in inner(equation):
+            yield from equations(part)
+
+
+def inner(equation: JaxprEqn) -> list[ClosedJaxpr | Jaxpr]:
+    """The programs inside an equation: the bodies of loops, the branches of conditions."""
+    return [leaf for leaf in jax.tree.leaves(equation.params, is_leaf=_is_program) if _is_program(leaf)]
 
 
 def contains(program: ClosedJaxpr | Jaxpr, primitives: Collection[str]) -> bool:
@@ -35,9 +39,9 @@ def constants(program: ClosedJaxpr) -> list[Any]:
     """The arrays that are compiled in, those of inner programs too."""
     found = list(program.consts)
     for equation in equations(program):
-        for leaf in jax.tree.leaves(equation.params, is_leaf=_is_program):
-            if isinstance(leaf, ClosedJaxpr):
-                found += leaf.consts
+        for part in inner(equation):
+            if isinstance(part, ClosedJaxpr):
+                found += part.consts
     return found
 
 

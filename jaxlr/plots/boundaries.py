@@ -34,8 +34,8 @@ def decision_boundaries(
 
     Args:
         classify: `(params, points [M, 2]) -> classes [M]`, integers from 0.
-        weights: name of a training -> its weights after every epoch, with the epoch as the leading axis: from
-            `trajectory`.
+        weights: name of a training -> its weights after every epoch, with the epoch as the leading axis, as
+            `experiment(record=[lambda task, params, state: params])` records them.
         x: points to draw `[N, 2]`.
         labels: their classes `[N]`, integers from 0.
         epochs: the epochs to show, positions along the leading axis, in the order of the frames.
