@@ -1,13 +1,17 @@
-"""Members side by side or in turn: which is the faster form of a program, by rules on what it computes.
+"""Members side by side or in turn, and how many: the faster form of a program, by rules on what it computes.
 
 The rules were set by measurements (`python -m scripts.bench.forms`), not by timing while a sweep runs: the same sweep
 gives the same bits on the same kind of machine.
+
+On a CPU, side by side wins while the products of a member are too small to be worth a call of their own; beyond, the
+batched products are slower than plain ones, and a member's working set leaves the cache. Batched convolutions win too,
+a few at a time. Other devices are filled by members side by side.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +19,67 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
 from jaxlr.engine.jaxprs import inner
 
-__all__ = ["Arithmetic", "arithmetic"]
+__all__ = ["Arithmetic", "Form", "arithmetic", "choose"]
+
+_CACHED_MEMBERS = 64
+"""Members side by side on a CPU device: their working set stays in the cache of a core."""
+
+_CONVOLVED_MEMBERS = 16
+"""The same where they convolve."""
+
+_MANY_MEMBERS = 4096
+"""The same for other devices: a step of a small model is bound by launches until thousands fill them."""
+
+_LARGE_PRODUCT = 2e6
+"""Operations of a product from which on a CPU device trains its members in turn."""
+
+_SHARED_LARGE_PRODUCT = 5e5
+"""The same for several CPU devices: batched products ask for the threads that the others use."""
+
+_FACTORISATIONS = frozenset(
+    {"cholesky", "eig", "eigh", "geqp3", "geqrf", "hessenberg", "householder_product", "lu", "ormqr", "qr", "schur"}
+    | {"svd", "symmetric_product", "sytrd", "tridiagonal"}
+)
+"""Primitives that call LAPACK."""
+
+
+class Form(NamedTuple):
+    """How members are trained.
+
+    Attributes:
+        members: at most so many make a block on a device.
+        in_turn: one after the other, not side by side.
+        devices: at most so many devices.
+        reason: what made it so.
+    """
+
+    members: int
+    in_turn: bool
+    devices: int
+    reason: str
+
+
+def choose(starts: Sequence[ClosedJaxpr], advances: Sequence[ClosedJaxpr], platform: str, devices: int) -> Form:
+    """The form for programs that begin and that advance a member each, on so many devices of a platform.
+
+    >>> import jax, jax.numpy as jnp
+    >>> traced = jax.make_jaxpr(lambda a: a @ a)(jnp.ones((4, 4)))
+    >>> choose([], [traced], "cpu", 2)
+    Form(members=64, in_turn=False, devices=2, reason='side by side: products of 1.3e+02 operations')
+    """
+    if platform != "cpu":
+        return Form(_MANY_MEMBERS, False, devices, f"side by side: {platform}")
+    names = {equation.primitive.name for program in (*starts, *advances) for equation, _ in _repeated(program, 1.0)}
+    alone = ""
+    if devices > 1 and not names.isdisjoint(_FACTORISATIONS):
+        # LAPACK's calls wait for threads of the pool that the other devices' calls hold: they may wait for ever.
+        devices, alone = 1, f"; on one device: several would wait for each other in {min(names & _FACTORISATIONS)}"
+    if "conv_general_dilated" in names:
+        return Form(_CONVOLVED_MEMBERS, False, devices, f"side by side: convolutions{alone}")
+    typical = max(arithmetic(program).typical for program in advances)
+    in_turn = typical >= (_LARGE_PRODUCT if devices == 1 else _SHARED_LARGE_PRODUCT)
+    words = f"products of {typical:.2g} operations" if typical else "no products"
+    return Form(_CACHED_MEMBERS, in_turn, devices, f"{'in turn' if in_turn else 'side by side'}: {words}{alone}")
 
 
 class Arithmetic(NamedTuple):

@@ -9,15 +9,9 @@ from typing import NamedTuple
 import jax
 
 from jaxlr import _checks
+from jaxlr.engine.forms import Form
 
-__all__ = ["Layout", "Shape", "lay_out"]
-
-_CACHED_MEMBERS = 64
-"""Members for each CPU device that `chunk="auto"` aims at: their working set stays in the cache of a core."""
-
-_MANY_MEMBERS = 4096
-"""The same for other devices: a step of a small model is bound by launches until thousands fill them."""
-
+__all__ = ["Layout", "Shape", "check", "chosen", "lay_out"]
 
 class Shape(NamedTuple):
     """The shape of a block.
@@ -56,6 +50,7 @@ class Layout(NamedTuple):
         segment: advances that it makes at most before the host sees the metrics.
         keep: which weights it keeps: "last", "best" or None.
         in_turn: a device trains its members one after the other, not side by side.
+        reason: why this form.
     """
 
     shape: Shape
@@ -63,53 +58,70 @@ class Layout(NamedTuple):
     segment: int
     keep: str | None
     in_turn: bool = False
+    reason: str = ""
 
 
 def lay_out(
     rows: Sequence[int],
     seeds: int,
     chunk: int | str,
-    devices: int | Sequence[jax.Device] | None,
+    devices: Sequence[jax.Device],
+    form: Form,
     segment: int,
     keep: str | None,
 ) -> Layout:
-    """The layout of a sweep.
+    """The layout of a sweep, whose blocks are as even as they can be.
 
     Args:
         rows: settings of each of its groups.
         seeds: number of seeds.
         chunk: members on each device, or "auto".
-        devices: how many local devices, or which, or all.
+        devices: where it may run.
+        form: how its members are best trained.
         segment: advances of a segment.
         keep: which weights are kept.
 
-    Raises:
-        ValueError, TypeError: a count below 1 or no count, an unknown word, or more devices than there are.
+    >>> form = Form(64, False, 1, "small")
+    >>> lay_out([21], 3, "auto", jax.devices()[:1], form, 100, None).shape
+    Shape(settings=21, seeds=3, devices=1)
+    >>> lay_out([90], 1, "auto", jax.devices()[:1], form, 100, None).shape
+    Shape(settings=45, seeds=1, devices=1)
+    """
+    used = tuple(devices[: min(form.devices, max(rows))])
+    members = form.members if chunk == "auto" else int(chunk)
+    inner = _even(seeds, members)
+    outer = _even(math.ceil(max(rows) / len(used)), max(members // inner, 1))
+    shape = Shape(outer, inner, len(used))
+    if outer * inner == 1:
+        return Layout(shape, used, segment, keep, True, "in turn: one member")
+    return Layout(shape, used, segment, keep, form.in_turn, form.reason)
 
-    >>> lay_out([3], 2, 4, 1, 100, None).shape
-    Shape(settings=2, seeds=2, devices=1)
+
+def _even(length: int, most: int) -> int:
+    """The size of the fewest parts, none larger than `most`, that are of one size but for the last."""
+    return math.ceil(length / math.ceil(length / most))
+
+
+def check(seeds: int, chunk: int | str, segment: int, keep: str | None) -> None:
+    """Check what is asked of a layout.
+
+    Raises:
+        ValueError, TypeError: a count below 1 or no count, or an unknown word.
     """
     _checks.count("seeds", seeds)
     _checks.count("segment", segment)
+    if chunk != "auto":
+        _checks.count("chunk", chunk)
     if keep is not None:
         _checks.one_of("keep", keep, ("last", "best"))
-    used = _devices(devices)
-    if sum(rows) * seeds == 1:
-        used = used[:1]
-    if chunk == "auto":
-        members = _CACHED_MEMBERS if used[0].platform == "cpu" else _MANY_MEMBERS
-        inner = min(seeds, members)
-        # Powers of two, so that sweeps of like size share a compiled program.
-        wanted = 1 << (math.ceil(max(rows) / len(used)) - 1).bit_length()
-        outer = min(wanted, 1 << ((members // inner).bit_length() - 1))
-    else:
-        _checks.count("chunk", chunk)
-        inner = min(seeds, int(chunk))
-        outer = max(int(chunk) // inner, 1)
-    return Layout(Shape(outer, inner, len(used)), tuple(used), segment, keep)
 
 
-def _devices(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
+def chosen(devices: int | Sequence[jax.Device] | None) -> list[jax.Device]:
+    """The devices that are meant by how many local ones, which, or all (None).
+
+    Raises:
+        ValueError, TypeError: none, more than there are, or no count.
+    """
     if devices is None:
         return list(jax.local_devices())
     if isinstance(devices, Sequence):

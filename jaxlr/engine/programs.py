@@ -29,7 +29,7 @@ from jaxlr.runs import Run
 from jaxlr.spaces import Group
 from jaxlr.spaces.values import label
 
-__all__ = ["Cost", "Lowered", "Program", "Traced", "begin", "compiled", "lower", "traced"]
+__all__ = ["Cost", "Lowered", "Program", "Traced", "begin", "compiled", "lower", "room", "traced"]
 
 
 class Program(NamedTuple):
@@ -52,14 +52,14 @@ class Program(NamedTuple):
             return 0
         return int(used.temp_size_in_bytes + used.argument_size_in_bytes + used.output_size_in_bytes)
 
-    def fits(self, device: jax.Device, sharing: int) -> bool:
-        """Whether the memory it needs on a device is there; `sharing` devices share the host's memory."""
-        need = self.memory()
-        stats = device.memory_stats()
-        if stats and "bytes_limit" in stats:
-            return bool(need <= stats["bytes_limit"] - stats.get("bytes_in_use", 0))
-        # A host's CPU devices: half of its memory for all of them.
-        return need * sharing <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+def room(device: jax.Device, sharing: int) -> float:
+    """Bytes that a program may use on a device; `sharing` devices share the host's memory."""
+    stats = device.memory_stats()
+    if stats and "bytes_limit" in stats:
+        return float(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+    # A host's CPU devices: half of its memory for all of them.
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2 / sharing
 
 
 class Cost(NamedTuple):

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 import jax
 
 from jaxlr._types import Metrics, PyTree
-from jaxlr.engine import programs
+from jaxlr import _checks
+from jaxlr.engine import forms, programs
+from jaxlr.engine import layout as blocks
 from jaxlr.engine.collecting import Members, collect
-from jaxlr.engine.layout import Layout, Shape, lay_out
+from jaxlr.engine.layout import Layout, Shape
 from jaxlr.engine.programs import Cost, Program, Traced
 from jaxlr.engine.segments import segments
 from jaxlr.engine.tracing import Carried
@@ -47,6 +49,7 @@ class Plan(NamedTuple):
         members: trainings, settings times seeds.
         groups: what is compiled in, for each program.
         compilations: programs that had to be compiled for this answer; a sweep of the same run uses them.
+        form: whether a device trains the members of a block side by side or in turn, and why.
         shape: settings on each device, seeds and devices of a block.
         blocks: number of blocks, padding included.
         memory: bytes needed on each device, as the compiler says.
@@ -59,6 +62,7 @@ class Plan(NamedTuple):
     members: int
     groups: tuple[dict[str, Any], ...]
     compilations: int
+    form: str
     shape: Shape
     blocks: int
     memory: int
@@ -124,9 +128,10 @@ def sweep(
         space: the settings: `grid(...)`, `zipped(...)`, their products and sums.
         seeds: number of seeds S.
         key: PRNG key; `jax.random.key(0)` by default.
-        chunk: members (settings times seeds) trained at once on each device. "auto" takes 64 on a CPU, 4,096
-            elsewhere, and fewer where the compiled program needs more memory than there is.
-        devices: how many local devices, or which; all by default.
+        chunk: members (settings times seeds) in a block on each device. "auto" takes up to 64 on a CPU, 16 where they
+            convolve, 4,096 elsewhere, and fewer where the compiled program needs more memory than there is.
+        devices: how many local devices, or which; all by default. CPU devices that factorise matrices would wait for
+            each other for ever, so that such a sweep runs on one.
         segment: epochs (or other advances of the run) between which the host sees the metrics.
         keep: "last" or "best" to return the trained weights too: those after the last epoch, or at each member's
             lowest `val_loss` (`loss` without test data). A pair of functions gives its carries.
@@ -171,6 +176,7 @@ def sweep(
         "run": given.description,
         "backend": layout.devices[0].platform,
         "device": layout.devices[0].device_kind,
+        "form": layout.reason,
         "chunk": ", then ".join(map(str, dict.fromkeys([layout.shape, *took.shapes]))),
         **_costs(cost.plus(took.cost), took.cost, took.device_seconds, time.perf_counter() - began),
     }
@@ -237,6 +243,7 @@ def plan(
         len(space) * seeds,
         tuple(group.static for group in groups),
         cost.compilations,
+        layout.reason,
         shape,
         sum(math.ceil(len(group.rows) / shape.rows) for group in groups) * math.ceil(seeds / shape.seeds),
         max(program.memory() for program in compiled),
@@ -300,15 +307,23 @@ def _laid_out(
     """Every check that needs no compilation, the groups traced, and the layout of their blocks."""
     if not isinstance(space, Space):
         raise TypeError(f"space must be made by grid(...), zipped(...) and their products and sums, got {space!r}")
+    blocks.check(seeds, chunk, segment, keep)
+    used = blocks.chosen(devices)
     groups = grouped(space, run.static_names)
     rows = list(space.rows())
     for group in groups:
         for setting in _corners([rows[i] for i in group.rows]):
             run.check(setting)
-    layout = lay_out([len(group.rows) for group in groups], seeds, chunk, devices, segment, keep)
     if keep is not None and run.weights is None:
         raise ValueError(f"keep must be left out for a training function, whose weights are its own; got {keep!r}")
-    return programs.traced(run, groups, key, keep), layout
+    traced = programs.traced(run, groups, key, keep)
+    starts = [member.start.program for member in traced.members]
+    advances = [member.advance.program for member in traced.members]
+    form = forms.choose(starts, advances, used[0].platform, len(used))
+    if form.devices < len(used) and devices is not None:
+        warnings.warn(f"devices: the sweep runs {form.reason}", stacklevel=4)
+    sizes = [len(group.rows) for group in groups]
+    return traced, blocks.lay_out(sizes, seeds, chunk, used, form, segment, keep)
 
 
 def _corners(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -324,15 +339,33 @@ def _corners(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _fitting(traced: Traced, layout: Layout, *, adapt: bool) -> tuple[list[Program], Layout, Cost]:
-    """The groups' programs; where `adapt` is set, of a block small enough for the devices' memory."""
-    cost = Cost()
+    """The groups' programs, of a block small enough for the devices' memory.
+
+    Raises:
+        ValueError: it is too large, and `adapt` is not set.
+    """
+    cost, room = Cost(), programs.room(layout.devices[0], len(layout.devices))
     while True:
         compiled, more = programs.compiled(traced, layout)
-        cost = cost.plus(more)
-        half = layout.shape.halved()
-        if not adapt or half is None or all(p.fits(layout.devices[0], len(layout.devices)) for p in compiled):
+        cost, need, shape = cost.plus(more), max(program.memory() for program in compiled), layout.shape
+        smaller = _fraction(shape, room / need) if need > room else shape
+        if smaller == shape:
             return compiled, layout, cost
-        layout = layout._replace(shape=half)
+        if not adapt:
+            raise ValueError(
+                f'chunk must be left at "auto" or be less than {shape.settings * shape.seeds}: '
+                f"it needs {need:.2g} bytes on each device, of which {room:.2g} are free"
+            )
+        layout = layout._replace(shape=smaller)
+
+
+def _fraction(shape: Shape, part: float) -> Shape:
+    """Halved, and again to about a part of its members: compiling each shape on the way would take minutes."""
+    wanted = shape.settings * shape.seeds * part
+    smaller = shape.halved() or shape
+    while smaller.settings * smaller.seeds > max(wanted, 1):
+        smaller = smaller.halved() or smaller
+    return smaller
 
 
 def _reporter(progress: Progress, total: int) -> Callable[[int], None]:

@@ -176,6 +176,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--members", type=int, default=16)
     parser.add_argument("--devices", type=int, default=1)
     given = parser.parse_args(arguments)
+    jax.config.update("jax_platforms", "cpu")
     jax.config.update("jax_num_cpu_devices", given.devices)
     for name in given.names or NETS:
         functools.partial(measure, name)(given.members, given.devices)
