@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -53,16 +55,23 @@ def run_one(
     def init(key: jax.Array, numbers: Hyperparameters) -> PyTree:
         return given.init(key, {**fixed, **numbers})
 
-    def advance(carry: PyTree, seed_key: jax.Array, number: Any, numbers: Hyperparameters) -> Any:
-        return given.advance(carry, given.key_of(seed_key, number), {**fixed, **numbers})
+    def advance(carry: PyTree, seed_key: jax.Array, number: Any, numbers: Hyperparameters, *fed: PyTree) -> Any:
+        return given.advance(carry, given.key_of(seed_key, number), {**fixed, **numbers}, *fed)
 
     if jit:
         init, advance = jax.jit(init), jax.jit(advance)
     carry, rows = init(jax.random.fold_in(seed_key, 0), numbers), []
-    for number in range(1, given.length + 1):
-        carry, metrics = advance(carry, seed_key, number, numbers)
+    feed = itertools.repeat(()) if given.feed is None else _only(given.feed.read([seed], 0))
+    for number, fed in zip(range(1, given.length + 1), feed, strict=False):
+        carry, metrics = advance(carry, seed_key, number, numbers, *fed)
         rows.append(metrics)
     return {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}, carry
+
+
+def _only(fed: Iterator[PyTree]) -> Iterator[tuple[PyTree]]:
+    """Of a single seed, as an advance takes it."""
+    for one in fed:
+        yield (jax.tree.map(lambda leaf: leaf[0], one),)
 
 
 def _is_traced(name: str, value: Any, static_names: frozenset[str]) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
@@ -136,18 +136,21 @@ def _repeated(program: ClosedJaxpr | Jaxpr, repeats: float) -> Iterator[tuple[Ja
 
 def _work(equation: JaxprEqn) -> float:
     """Operations of a product or a convolution; 0 for anything else."""
-    out = math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
+    out = math.prod(_shape(equation.outvars[0])) if equation.outvars else 0
     if equation.primitive.name == "dot_general":
         (contracted, _), _ = equation.params["dimension_numbers"]
-        return 2.0 * out * math.prod(equation.invars[0].aval.shape[i] for i in contracted)
+        return float(2 * out * math.prod(_shape(equation.invars[0])[i] for i in contracted))
     if equation.primitive.name == "conv_general_dilated":
         _, features, *window = equation.params["dimension_numbers"].rhs_spec
-        kernel = equation.invars[1].aval.shape
-        return 2.0 * out * math.prod(kernel[i] for i in (features, *window))
+        kernel = _shape(equation.invars[1])
+        return float(2 * out * math.prod(kernel[i] for i in (features, *window)))
     return 0.0
 
 
-def _bytes(atom: object) -> float:
-    aval = getattr(atom, "aval", None)
-    shape, dtype = getattr(aval, "shape", ()), getattr(aval, "dtype", None)
-    return float(math.prod(shape) * getattr(dtype, "itemsize", 4))
+def _bytes(atom: Any) -> float:
+    return float(math.prod(_shape(atom)) * getattr(getattr(atom.aval, "dtype", None), "itemsize", 4))
+
+
+def _shape(atom: Any) -> tuple[int, ...]:
+    """What is no array, such as a token, has none."""
+    return tuple(getattr(atom.aval, "shape", ()))

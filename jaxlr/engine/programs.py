@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import os
 import time
+import types
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ class Program(NamedTuple):
 
     Attributes:
         start: `(key, seeds, rows) -> (carried, initial)` begins a block; None where there is nothing to begin with.
-        advance: `(carried, key, seeds, rows, first, count) -> (carried, metrics)` trains a segment.
+        advance: `(carried, key, seeds, rows, first, count, fed) -> (carried, metrics)` trains a segment.
         carried: types of what is carried, without leaves where `start` is None.
     """
 
@@ -119,6 +120,7 @@ class Traced(NamedTuple):
         members: one member of each, traced.
         names: what tells each from the other groups of the run, and from itself before something changed.
         key: the sweep's key.
+        programs: those that are known already, by name and layout.
         seconds: what tracing took.
     """
 
@@ -127,6 +129,7 @@ class Traced(NamedTuple):
     members: list[Member]
     names: list[Any]
     key: jax.Array
+    programs: dict[Any, _Compiling]
     seconds: float
 
     def only(self, i: int) -> Traced:
@@ -143,27 +146,43 @@ def traced(run: Run, groups: list[Group], key: jax.Array, keep: str | None) -> T
         TypeError, ValueError: as `tracing.trace`; or the groups give different metrics.
     """
     began = time.perf_counter()
-    known, rests_on = _kept_for(run).members, fingerprint(*run.made_of)
+    known, rests_on = _kept_for(run), fingerprint(*run.made_of)
     names = [(*_kind(group), keep, key.dtype, jnp.result_type(float), rests_on) for group in groups]
     for name, group in zip(names, groups, strict=True):
-        if name not in known:
-            known[name] = trace(run, group, key, keep)
-    members = [known[name] for name in names]
+        if name not in known.members:
+            known.members[name] = trace(run, group, key, keep)
+    members = [known.members[name] for name in names]
     _check_alike(members)
-    return Traced(run, groups, members, names, key, time.perf_counter() - began)
+    return Traced(run, groups, members, names, key, known.programs, time.perf_counter() - began)
 
 
 def _kept_for(run: Run) -> _Known:
     """What is known of runs of the same parts; it goes when one of the parts goes."""
-    parts = run.made_of or (run,)
-    plain = (str, int, type(None))
+    parts = list(_parts(run.made_of or (run,)))
+    plain = (str, int, float, np.generic, type(None))
     name = tuple(part if isinstance(part, plain) else id(part) for part in parts)
     if name not in _known:
-        for part in parts:
-            if not isinstance(part, plain):
-                weakref.finalize(part, _known.pop, name, None)
+        try:
+            for part in parts:
+                if not isinstance(part, plain):
+                    weakref.finalize(part, _known.pop, name, None)
+        except TypeError:  # an object that cannot tell its end
+            return _Known({}, {})
         _known[name] = _Known({}, {})
     return _known[name]
+
+
+def _parts(made_of: Any) -> Iterator[Any]:
+    """What lasts of what a run is made of: a bound method is another one every time, a container cannot tell its end."""
+    if isinstance(made_of, types.MethodType):
+        yield from _parts((made_of.__self__, made_of.__func__))
+    elif isinstance(made_of, dict):
+        yield from _parts((*made_of, *made_of.values()))
+    elif isinstance(made_of, (tuple, list)):
+        for part in made_of:
+            yield from _parts(part)
+    else:
+        yield made_of
 
 
 def _kind(group: Group) -> tuple[Any, ...]:
@@ -183,7 +202,7 @@ def _check_alike(members: Sequence[Member]) -> None:
 
 def begin(traced: Traced, layout: Layout) -> Cost:
     """Lower what is not yet known and have it compiled, side by side and in the background."""
-    known = _kept_for(traced.run).programs
+    known = traced.programs
     began = time.perf_counter()
     missing = [i for i, name in enumerate(traced.names) if (name, layout) not in known]
     lowered = [lower(traced.members[i], traced.run.length, traced.groups[i], layout, traced.key) for i in missing]
@@ -199,7 +218,7 @@ def begin(traced: Traced, layout: Layout) -> Cost:
 def compiled(traced: Traced, layout: Layout) -> tuple[list[Program], Cost]:
     """The groups' programs, and what it took to have them."""
     cost = begin(traced, layout)
-    known = _kept_for(traced.run).programs
+    known = traced.programs
     began = time.perf_counter()
     found = []
     for name in traced.names:
@@ -248,11 +267,12 @@ def lower(member: Member, length: int, group: Group, layout: Layout, key: jax.Ar
     carried, initial = jax.eval_shape(start, key, seeds, rows)
     some = bool(jax.tree.leaves((carried, initial)))
     begin = placed(start, (whole, whole, split), split, (key, seeds, rows)) if some else None
+    fed = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((layout.shape.seeds, *leaf.shape), leaf.dtype), member.fed)
     advance = placed(
         _advance_function(member, length, layout),
-        (split, whole, whole, split, whole, whole),
+        (split, whole, whole, split, whole, whole, whole),
         (split, PartitionSpec(None, "settings")),
-        (carried, key, seeds, rows, scalar, scalar),
+        (carried, key, seeds, rows, scalar, scalar, fed),
         donate_argnums=0,
     )
     return Lowered(begin, advance, carried)
@@ -290,15 +310,15 @@ def _start_function(member: Member) -> Callable[..., Any]:
 
 
 def _advance_function(member: Member, length: int, layout: Layout) -> Callable[..., Any]:
-    """A block's segment: `(carried, key, seeds, rows, first, count) -> (carried, metrics [segment, rows, seeds])`."""
+    """A block's segment: `(carried, key, seeds, rows, first, count, fed) -> (carried, metrics [segment, rows, seeds])`."""
     walk = _once if length == 1 else functools.partial(_looped, min(layout.segment, length))
     form = _in_turn if layout.in_turn else _together
 
     def advance(
-        carried: Carried, key: jax.Array, seeds: jax.Array, rows: PyTree, first: jax.Array, count: jax.Array
+        carried: Carried, key: jax.Array, seeds: jax.Array, rows: PyTree, first: jax.Array, count: jax.Array, fed: PyTree
     ) -> tuple[Carried, Metrics]:
         steps = functools.partial(walk, first=first, count=count)
-        carried, metrics = form(member, steps, carried, _seed_keys(key, seeds), rows)
+        carried, metrics = form(member, steps, carried, _seed_keys(key, seeds), rows, fed)
         return carried, metrics
 
     return advance
@@ -333,27 +353,27 @@ def _looped(
 
 
 def _together(
-    member: Member, walk: Callable[[Step, Carried], Any], carried: Carried, keys: jax.Array, rows: PyTree
+    member: Member, walk: Callable[[Step, Carried], Any], carried: Carried, keys: jax.Array, rows: PyTree, fed: PyTree
 ) -> tuple[Carried, Metrics]:
     """All members side by side; the seeds' own work, such as shuffling, is shared between the settings."""
-    members = jax.vmap(jax.vmap(member.advance.value, (0, 0, None, None)), (0, None, 0, None))
-    carried, metrics = walk(lambda carried, number: members(carried, keys, rows, number), carried)
+    members = jax.vmap(jax.vmap(member.advance.value, (0, 0, None, None, 0)), (0, None, 0, None, None))
+    carried, metrics = walk(lambda carried, number: members(carried, keys, rows, number, fed), carried)
     return carried, metrics
 
 
 def _in_turn(
-    member: Member, walk: Callable[[Step, Carried], Any], carried: Carried, keys: jax.Array, rows: PyTree
+    member: Member, walk: Callable[[Step, Carried], Any], carried: Carried, keys: jax.Array, rows: PyTree, fed: PyTree
 ) -> tuple[Carried, Metrics]:
     """One member after the other, each by a whole segment."""
 
     def setting(given: tuple[Carried, PyTree]) -> Any:
         carried, row = given
 
-        def seed(given: tuple[Carried, jax.Array]) -> Any:
-            carried, own = given
-            return walk(lambda carried, number: member.advance.value(carried, own, row, number), carried)
+        def seed(given: tuple[Carried, jax.Array, PyTree]) -> Any:
+            carried, own, fed = given
+            return walk(lambda carried, number: member.advance.value(carried, own, row, number, fed), carried)
 
-        return jax.lax.map(seed, (carried, keys))
+        return jax.lax.map(seed, (carried, keys, fed))
 
     carried, metrics = jax.lax.map(setting, (carried, rows))
     return carried, jax.tree.map(lambda values: jnp.moveaxis(values, 2, 0), metrics)

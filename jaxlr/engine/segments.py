@@ -18,6 +18,7 @@ import numpy as np
 from jaxlr._types import PyTree
 from jaxlr.engine import programs, tracing
 from jaxlr.engine.carries import from_host, on_host
+from jaxlr.engine.feeding import fed
 from jaxlr.engine.layout import Layout, Shape
 from jaxlr.engine.programs import Cost, Program, Traced
 from jaxlr.spaces import Group
@@ -136,8 +137,9 @@ def _round(
     while (block := next(blocks, None)) is not None:
         try:
             wanted = advances
+            reading = fed(trainer.traced.run, _seeds(block, trainer.layout.shape).tolist(), block.done)
             while block.done < trainer.traced.run.length and not stopped.issuperset(block.settings.tolist()):
-                segment = _advanced(trainer, block, wanted)
+                segment = _advanced(trainer, block, wanted, next(reading))
                 block = segment.block
                 decided = (yield segment._replace(cost=cost)) or Decision()
                 cost, wanted = Cost(), decided.advances
@@ -156,21 +158,25 @@ def _round(
     return trainer
 
 
-def _advanced(trainer: _Trainer, block: Block, wanted: int | None) -> Segment:
+def _advanced(trainer: _Trainer, block: Block, wanted: int | None, given: PyTree) -> Segment:
     """The block's next segment, given to the devices."""
     traced, shape, program = trainer.traced, trainer.layout.shape, trainer.program
     count = min(trainer.layout.segment, traced.run.length - block.done, wanted or traced.run.length)
-    given = jax.tree.map(lambda leaf: _padded(leaf, shape.rows), block.traced)
-    rows = tracing.numbered(given, _padded(block.rows, shape.rows).astype(np.int32))
-    args = (traced.key, _padded(block.seeds, shape.seeds).astype(np.int32), rows)
+    hp = jax.tree.map(lambda leaf: _padded(leaf, shape.rows), block.traced)
+    rows = tracing.numbered(hp, _padded(block.rows, shape.rows).astype(np.int32))
+    args = (traced.key, _seeds(block, shape), rows)
     began = time.perf_counter()
     carried, initial = from_host(block.carried), {}
     if carried is None:
         carried, initial = (program.carried, {}) if program.start is None else program.start(*args)
-    carried, metrics = program.advance(carried, *args, np.int32(block.done), np.int32(count))
+    carried, metrics = program.advance(carried, *args, np.int32(block.done), np.int32(count), given)
     seconds = time.perf_counter() - began
     after = block._replace(done=block.done + count, carried=carried)
     return Segment(after, block.done, count, metrics, initial, shape, Cost(), seconds)
+
+
+def _seeds(block: Block, shape: Shape) -> np.ndarray:
+    return _padded(block.seeds, shape.seeds).astype(np.int32)
 
 
 def _whole(group: Group, seeds: np.ndarray) -> Block:

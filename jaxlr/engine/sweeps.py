@@ -323,6 +323,7 @@ def _laid_out(
     if form.devices < len(used) and devices is not None:
         warnings.warn(f"devices: the sweep runs {form.reason}", stacklevel=4)
     sizes = [len(group.rows) for group in groups]
+    segment = segment if run.feed is None else 1  # what an advance is fed is all that is on the device
     return traced, blocks.lay_out(sizes, seeds, chunk, used, form, segment, keep)
 
 

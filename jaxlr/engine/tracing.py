@@ -54,11 +54,13 @@ class Member(NamedTuple):
 
     Attributes:
         start: `(key, row) -> (carried, initial metrics)`.
-        advance: `(carried, seed_key, row, number) -> (carried, metrics)`.
+        advance: `(carried, seed_key, row, number, fed) -> (carried, metrics)`.
+        fed: the types of what the host hands to an advance; None for nothing.
     """
 
     start: Function
     advance: Function
+    fed: PyTree
 
     @property
     def carried(self) -> PyTree:
@@ -81,9 +83,10 @@ def trace(run: Run, group: Group, key: jax.Array, keep: str | None) -> Member:
     seed_key = jax.eval_shape(lambda: jax.random.fold_in(key, 0))
     row = jax.tree.map(lambda leaf: _one(leaf), abstract_rows(group))
     number = jax.ShapeDtypeStruct((), jnp.int32)
+    fed = None if run.feed is None else run.feed.types
     try:
         start = _traced(_start(run, group.static, keep), [seed_key, row], twice=not run.pure)
-        advance = _traced(_advance(run, group.static), [start.out[0], seed_key, row, number], twice=not run.pure)
+        advance = _traced(_advance(run, group.static), [start.out[0], seed_key, row, number, fed], twice=not run.pure)
     except TypeError as error:
         # JAX's own errors of this kind are TypeErrors, not all of a class of their own.
         if not isinstance(error, jax.errors.JAXTypeError) and "concrete values" not in str(error):
@@ -93,7 +96,7 @@ def trace(run: Run, group: Group, key: jax.Array, keep: str | None) -> Member:
             "a hyperparameter that sizes arrays or steers Python code must be static, such as "
             f"grid(width=static([16, 32])); traced here: {numbers}"
         ) from error
-    return Member(start, advance)
+    return Member(start, advance, fed)
 
 
 def abstract_rows(group: Group) -> PyTree:
@@ -140,9 +143,12 @@ def _start(run: Run, static: Hyperparameters, keep: str | None) -> Callable[...,
 
 
 def _advance(run: Run, static: Hyperparameters) -> Callable[..., tuple[Carried, Metrics]]:
-    def advance(carried: Carried, seed_key: jax.Array, row: PyTree, number: jax.Array) -> tuple[Carried, Metrics]:
+    def advance(
+        carried: Carried, seed_key: jax.Array, row: PyTree, number: jax.Array, fed: PyTree
+    ) -> tuple[Carried, Metrics]:
         hp = {**static, **row["hp"]}
-        carry, metrics = run.advance(carried.run, run.key_of(seed_key, number), hp)
+        given = () if fed is None else (fed,)
+        carry, metrics = run.advance(carried.run, run.key_of(seed_key, number), hp, *given)
         metrics = _checked(metrics, hp, run)
         return _kept(run, carried, carry, metrics), metrics
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from jaxlr._types import PyTree
 from jaxlr.tasks import Task
+from jaxlr.tasks.streams import Fed
 
-__all__ = ["Batch", "Batches", "Moment", "Order", "examples_at", "of_epoch", "of_updates", "shuffle"]
+__all__ = ["Batch", "Batches", "Moment", "Order", "examples_at", "of_epoch", "of_stream", "of_updates", "shuffle"]
 
 Order: TypeAlias = Callable[[jax.Array, jax.Array], jax.Array]
 """`(key, epoch) -> permutation [N]` of the training examples, epochs counted from 1."""
@@ -46,13 +47,13 @@ class Batches(NamedTuple):
     Attributes:
         full: batches of one size, stacked.
         last: a smaller one after them, or None.
-        total: examples in all of them, without padding.
+        total: examples in all of them, without padding; an array where the host counts them.
         noise: a batch's `at` -> the key of what its update draws.
     """
 
     full: Batch
     last: Batch | None
-    total: int
+    total: int | jax.Array
     noise: Callable[[jax.Array], jax.Array]
 
     @property
@@ -148,6 +149,23 @@ def of_updates(task: Task, moment: Moment, order: Order | None, batch_size: int,
     weight = jnp.ones((updates, batch_size), jnp.float32)
     starts = offset + batch_size * jnp.arange(updates)
     return Batches(_batch(task, positions, weight, starts), None, length, noise)
+
+
+def of_stream(task: Task, moment: Moment, fed: Fed) -> tuple[Batches, jax.Array]:
+    """The batches that the host read for an advance, and the updates done before it.
+
+    Their noise is that of the same batches in an epoch.
+    """
+    assert task.stream is not None
+    updates, per_epoch = len(fed.weight), task.stream.updates
+    before = (moment.number - 1) * updates
+
+    def noise(at: jax.Array) -> jax.Array:
+        own = jax.random.fold_in(moment.seed, at // per_epoch + 1)
+        return jax.random.fold_in(jax.random.fold_in(own, 1), at % per_epoch)
+
+    batch = Batch(fed.examples, fed.weight, before + jnp.arange(updates))
+    return Batches(batch, None, fed.weight.sum(), noise), before
 
 
 def _batch(task: Task, positions: jax.Array, weight: jax.Array, at: jax.Array) -> Batch:

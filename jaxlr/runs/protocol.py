@@ -7,15 +7,28 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
 
 from jaxlr import _checks
 from jaxlr._types import Hyperparameters, Metrics, PyTree
 
-__all__ = ["Run", "as_run", "run"]
+__all__ = ["Feed", "Run", "as_run", "run"]
+
+
+class Feed(NamedTuple):
+    """What the host hands to a run's advances.
+
+    Attributes:
+        read: `(seeds, done) -> iterator` over what the advances after the first `done` are given, for each of the seeds
+            along a leading axis.
+        types: the types of what one seed is given.
+    """
+
+    read: Callable[[Sequence[int], int], Iterator[PyTree]]
+    types: PyTree
 
 
 def _anything(setting: Hyperparameters) -> None:
@@ -45,10 +58,11 @@ class Run:
         made_of: what tells it from other runs: programs compiled for one are taken for another made of the same
             objects, and go when one of these goes.
         pure: known to do the same whenever it is traced.
+        feed: what the host hands to the advances; `advance` then takes it as a fourth argument.
     """
 
     init: Callable[[Any, Hyperparameters], PyTree]
-    advance: Callable[[PyTree, Any, Hyperparameters], tuple[PyTree, Metrics]]
+    advance: Callable[..., tuple[PyTree, Metrics]]
     length: int
     along: str | None = "epoch"
     stride: int = 1
@@ -60,6 +74,7 @@ class Run:
     description: str = ""
     made_of: tuple[Any, ...] = ()
     pure: bool = False
+    feed: Feed | None = None
 
     def __repr__(self) -> str:
         return f"Run({self.description}, length={self.length}, along={self.along!r})"

@@ -14,10 +14,11 @@ from jaxlr._types import Metrics, Optimizer, PyTree
 from jaxlr.plateau import Plateau, PlateauState
 from jaxlr.runs import batches, wiring
 from jaxlr.runs.batches import Batches, Moment, Order
-from jaxlr.runs.protocol import Run
+from jaxlr.runs.protocol import Feed, Run
 from jaxlr.runs.updates import PER_UPDATE, Trained, evaluate
 from jaxlr.runs.updates import updates as update_all
 from jaxlr.tasks import Objective, Task
+from jaxlr.tasks.streams import Fed
 
 __all__ = ["RECORDS", "Carry", "Recorder", "experiment"]
 
@@ -106,7 +107,7 @@ def experiment(
         updates: the length in updates instead of epochs, and
         every: after how many updates the metrics are recorded, a divisor of `updates`. The batches are then cut from
             an endless row of shuffled passes, so all of them are full.
-        batch_size: examples in an update, at most all of them.
+        batch_size: examples in an update, at most all of them; those of a streamed task have their own size.
         order: `(key, epoch) -> permutation [N]` of the training examples, with another key for each epoch and epochs
             counted from 1; by default a new random one each time.
         monitor: the metric that the plateau watches; `val_loss`, or `loss` where there are no test data.
@@ -146,7 +147,7 @@ def experiment(
     parts = tuple(task) if isinstance(task, Task) else (task,)
     return Run(
         lambda key, hp: _init(wiring.parts(wired, hp), key),
-        lambda carry, key, hp: _advance(wiring.parts(wired, hp), options, carry, key),
+        lambda carry, key, hp, *fed: _advance(wiring.parts(wired, hp), options, carry, key, *fed),
         length,
         along="step" if epochs is None else "epoch",
         stride=options.every,
@@ -158,7 +159,19 @@ def experiment(
         description=wiring.describe(wired),
         made_of=(*parts, optimizer, schedule, plateau, objective, batch_size, *options[:4], *names, *recorders),
         pure=True,
+        feed=_feed(task, options),
     )
+
+
+def _feed(task: Any, options: _Options) -> Feed | None:
+    """What the host reads for a task that streams."""
+    if not isinstance(task, Task) or task.stream is None:
+        return None
+    if options.order is not None:
+        raise ValueError(f"order must be left out for a stream, which has its own; got {options.order!r}")
+    stream = task.stream
+    updates = stream.updates if options.epochs is not None else options.every
+    return Feed(lambda seeds, done: stream.advances(seeds, done, updates), stream.types(updates))
 
 
 def _length(epochs: int | None, updates: int | None, every: int | None, batch_size: int) -> int:
@@ -236,10 +249,12 @@ def _scalars(metrics: Metrics) -> Metrics:
     return {name: jnp.asarray(value, float) for name, value in metrics.items()}
 
 
-def _advance(parts: wiring.Parts, options: _Options, carry: Carry, key: jax.Array | Moment) -> tuple[Carry, Metrics]:
+def _advance(
+    parts: wiring.Parts, options: _Options, carry: Carry, key: jax.Array | Moment, fed: Fed | None = None
+) -> tuple[Carry, Metrics]:
     """An epoch, or some updates: the carry after it and its metrics."""
     task = parts.task
-    given, step = _batches(parts, options, carry, key)
+    given, step = _batches(parts, options, carry, key, fed)
     value = None if carry.plateau is None else carry.plateau.value
     rates = wiring.rates(parts, value, step + jnp.arange(given.updates))
     before = Trained(carry.params, carry.state, carry.opt_state)
@@ -257,7 +272,7 @@ def _advance(parts: wiring.Parts, options: _Options, carry: Carry, key: jax.Arra
 
 
 def _batches(
-    parts: wiring.Parts, options: _Options, carry: Carry, key: jax.Array | Moment
+    parts: wiring.Parts, options: _Options, carry: Carry, key: jax.Array | Moment, fed: Fed | None
 ) -> tuple[Batches, jax.Array]:
     """The batches of an advance, and the updates done before it.
 
@@ -265,9 +280,11 @@ def _batches(
     """
     task, order = parts.task, options.order
     size = min(parts.batch_size, task.examples)
-    if options.epochs is None:
+    if options.epochs is None or fed is not None:
         if not isinstance(key, Moment):
             raise TypeError(f"key of a training counted in updates must be run.key_of(seed_key, number), got {key!r}")
+        if fed is not None:
+            return batches.of_stream(task, key, fed)
         return batches.of_updates(task, key, order, size, options.every), (key.number - 1) * options.every
     count = -(-task.examples // size)
     if isinstance(key, Moment):

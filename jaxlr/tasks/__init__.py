@@ -1,12 +1,22 @@
 """Tasks: a model, its loss, and the data to train and test it on.
 
-A `Task` is a NamedTuple of pure functions and arrays. Build one with `blobs`, `classification`, `regression` or
-`supervised`; replace any part with `task._replace(...)`. `load` reads a table of one's own.
+A `Task` is a NamedTuple of pure functions and arrays. Build one with `blobs`, `classification`, `regression`,
+`supervised` or `streamed`; replace any part with `task._replace(...)`. `load` reads a table of one's own.
 """
 
 from jaxlr.tasks.dense import MLP, from_dense, to_dense
-from jaxlr.tasks.making import blobs, blobs_data, classification, mlp, regression, supervised
+from jaxlr.tasks.making import (
+    blobs,
+    blobs_data,
+    classification,
+    cross_entropy,
+    mlp,
+    regression,
+    squared_error,
+    supervised,
+)
 from jaxlr.tasks.models import Model, model
+from jaxlr.tasks.streams import streamed
 from jaxlr.tasks.tables import NAMES, Table, load
 from jaxlr.tasks.task import Objective, Task, mean_loss
 
@@ -20,12 +30,15 @@ __all__ = [
     "blobs",
     "blobs_data",
     "classification",
+    "cross_entropy",
     "from_dense",
     "load",
     "mean_loss",
     "mlp",
     "model",
     "regression",
+    "squared_error",
+    "streamed",
     "supervised",
     "to_dense",
 ]

@@ -21,7 +21,16 @@ from jaxlr.tasks.arrays import Data, any_array, columns, feature_major, float_ar
 from jaxlr.tasks.dense import MLP, class_scores
 from jaxlr.tasks.task import Objective, Task, mean_loss
 
-__all__ = ["blobs", "blobs_data", "classification", "mlp", "regression", "supervised"]
+__all__ = [
+    "blobs",
+    "blobs_data",
+    "classification",
+    "cross_entropy",
+    "mlp",
+    "regression",
+    "squared_error",
+    "supervised",
+]
 
 
 def blobs() -> Task:
@@ -104,7 +113,7 @@ def classification(module: Any, x: Any, y: Any, x_test: Any = None, y_test: Any 
     """
     data = gathered(x, y, x_test, y_test, label_array)
     if not isinstance(module, MLP):
-        return _task(module, _cross_entropy, data)
+        return _task(module, cross_entropy, data)
     if module.outputs is None:
         module = module.clone(outputs=max(int(data.y.max()) + 1, 2))
     return _task(module, _feature_major_cross_entropy, feature_major(data), axis=-1)
@@ -132,7 +141,7 @@ def regression(module: Any, x: Any, y: Any, x_test: Any = None, y_test: Any = No
     """
     data = gathered(x, y, x_test, y_test, float_array)
     if not isinstance(module, MLP):
-        return _task(module, _squared_error, data)
+        return _task(module, squared_error, data)
     y_test = None if data.y_test is None else columns(data.y_test)
     data = feature_major(data._replace(y=columns(data.y), y_test=y_test))
     if module.outputs is None:
@@ -187,11 +196,11 @@ def _check_fit(built: models.Model, objective: Objective, one: PyTree, data: Dat
     key = jax.eval_shape(lambda: jax.random.key(0))
     target = np.take(data.y, [0], axis=axis)
     outputs = jax.eval_shape(predict, key, one)
-    if objective in (_cross_entropy, _feature_major_cross_entropy):
+    if objective in (cross_entropy, _feature_major_cross_entropy):
         if outputs.ndim != 2:
             raise ValueError(f"module must give logits [B, K], got the shape {outputs.shape} for one example")
         _check_label_range(data, classes=outputs.shape[1 + axis])
-    if objective in (_squared_error, _feature_major_squared_error) and outputs.shape != target.shape:
+    if objective in (squared_error, _feature_major_squared_error) and outputs.shape != target.shape:
         raise ValueError(f"module must give outputs of the targets' shape {target.shape}, got {outputs.shape}")
     losses, metrics = jax.eval_shape(objective, outputs, target)
     for name, values in {"loss": losses, **metrics}.items():
@@ -208,7 +217,13 @@ def _check_label_range(data: Data, classes: int) -> None:
             )
 
 
-def _cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+def cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The objective of `classification`: logits `[B, K]`, labels `[B]` -> losses and accuracy `[B]`.
+
+    >>> losses, metrics = cross_entropy(jnp.zeros((1, 2)), jnp.array([0]))
+    >>> print(losses, metrics)
+    [0.6931472] {'accuracy': Array([1.], dtype=float32)}
+    """
     losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     return losses, {"accuracy": (jnp.argmax(logits, axis=-1) == labels).astype(losses.dtype)}
 
@@ -218,7 +233,12 @@ def _feature_major_cross_entropy(logits: jax.Array, labels: jax.Array) -> tuple[
     return losses, {"accuracy": correct}
 
 
-def _squared_error(outputs: jax.Array, y: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+def squared_error(outputs: jax.Array, y: jax.Array) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The objective of `regression`: outputs and targets of one shape -> each example's mean of squares `[B]`.
+
+    >>> print(squared_error(jnp.zeros((2, 1)), jnp.ones((2, 1))))
+    (Array([1., 1.], dtype=float32), {})
+    """
     return ((outputs - y) ** 2).reshape(len(y), -1).mean(axis=1), {}
 
 

@@ -137,11 +137,10 @@ def _call_of(function: Callable[..., Any], x: PyTree) -> _Call:
         TypeError: it needs an argument that nothing is known of.
     """
     kinds = inspect.Parameter
-    parameters = [
-        p
-        for p in inspect.signature(function).parameters.values()
-        if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
-    ]
+    declared = inspect.signature(function).parameters.values()
+    parameters = [p for p in declared if p.kind not in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)]
+    # `linen.Sequential` takes `*args` for its first layer.
+    takes_more = any(p.kind == kinds.VAR_POSITIONAL for p in declared)
     names = [p.name for p in parameters]
     modes = {name: value for name, value in _TRAINING.items() if name in names}
     keys = tuple(name for name in names if name.endswith(("key", "rng")))
@@ -150,7 +149,7 @@ def _call_of(function: Callable[..., Any], x: PyTree) -> _Call:
     inputs = 0 if named else len(x) if isinstance(x, (tuple, list)) else 1
     left = [p for p in parameters if p.name not in taken]
     unknown = [p.name for p in left[inputs:] if p.default is kinds.empty]
-    if unknown or len(left) < inputs:
+    if unknown or (len(left) < inputs and not takes_more):
         got = ", ".join(names) or "nothing"
         raise TypeError(
             f"module must take its inputs, and perhaps its mode ({', '.join(_TRAINING)}), rngs, state and arguments "

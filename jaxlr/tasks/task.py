@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import jax
 
 from jaxlr._types import PyTree
+
+if TYPE_CHECKING:
+    from jaxlr.tasks.streams import Stream
 
 __all__ = ["Objective", "Task", "mean_loss"]
 
@@ -37,6 +40,7 @@ class Task(NamedTuple):
         name: a word for tables and attributes.
         apply: `(params, state, x, key) -> (outputs, state)`, the model alone; None where it is not known. With it an
             experiment can be given an objective of its own.
+        stream: where training batches are read from; None where `x` and `y` are all the data there are.
     """
 
     init: Callable[[jax.Array], PyTree]
@@ -49,6 +53,7 @@ class Task(NamedTuple):
     init_state: Callable[[jax.Array], PyTree] = _stateless
     name: str = "task"
     apply: Callable[..., tuple[Any, PyTree]] | None = None
+    stream: Stream | None = None
 
     @property
     def examples(self) -> int:
