@@ -13,9 +13,10 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import jax
+import jax.numpy as jnp
 
-from jaxlr._types import Metrics, PyTree
 from jaxlr import _checks
+from jaxlr._types import Metrics, PyTree
 from jaxlr.engine import forms, programs
 from jaxlr.engine import layout as blocks
 from jaxlr.engine.collecting import Members, collect
@@ -163,6 +164,7 @@ def sweep(
     from jaxlr.results import label
 
     key = jax.random.key(0) if key is None else key
+    _checks.key("key", key)
     given = as_run(run)
     traced, compiled, layout, cost = prepare(given, space, seeds, key, chunk, devices, segment, keep)
     members = Members(len(space), seeds, given.length)
@@ -307,6 +309,7 @@ def _laid_out(
     """Every check that needs no compilation, the groups traced, and the layout of their blocks."""
     if not isinstance(space, Space):
         raise TypeError(f"space must be made by grid(...), zipped(...) and their products and sums, got {space!r}")
+    _check_surroundings()
     blocks.check(seeds, chunk, segment, keep)
     used = blocks.chosen(devices)
     groups = grouped(space, run.static_names)
@@ -325,6 +328,24 @@ def _laid_out(
     sizes = [len(group.rows) for group in groups]
     segment = segment if run.feed is None else 1  # what an advance is fed is all that is on the device
     return traced, blocks.lay_out(sizes, seeds, chunk, used, form, segment, keep)
+
+
+def _check_surroundings() -> None:
+    """A sweep is compiled ahead and looped over on the host.
+
+    Raises:
+        RuntimeError: inside a transformation, or under a flag, with which that cannot be.
+    """
+    alone = "; to step through one training: run_one(run, setting, jit=False)"
+    if isinstance(jnp.zeros(()) + 0, jax.core.Tracer):
+        raise RuntimeError("a sweep must be called outside jit, vmap and grad: it compiles and maps what it is given")
+    if jax.config.jax_disable_jit:
+        raise RuntimeError(f"a sweep is compiled, so jax_disable_jit must be off, got it on{alone}")
+    if jax.config.jax_debug_nans or jax.config.jax_debug_infs:
+        raise RuntimeError(
+            "NaN and infinity are results of a sweep, of the members that diverge: jax_debug_nans and jax_debug_infs "
+            f"must be off, got one of them on{alone}"
+        )
 
 
 def _corners(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

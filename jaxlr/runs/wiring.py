@@ -210,7 +210,7 @@ def check(wiring: Wiring, setting: Hyperparameters) -> None:
     """Raise unless a setting of plain values fits: its names, its rates, and the factories' own checks of them."""
     check_names(wiring, setting)
     if "learning_rate" in setting and not callable(setting["learning_rate"]):
-        _checks.positive("learning_rate", setting["learning_rate"])
+        _checks.non_negative("learning_rate", setting["learning_rate"])  # zero is a control
     built = parts(wiring, setting)
     _checks.count("batch_size", built.batch_size)
     transformation(built, first_rate(built, None if built.plateau is None else initial_value(built)))
