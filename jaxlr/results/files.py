@@ -47,8 +47,10 @@ def save(ds: xr.Dataset, path: str | Path, *, force: bool = False) -> Path:
         raise FileExistsError(f"{path} exists; pass force=True (--force) to replace it")
     attributes = {name: _storable(value) for name, value in {**origin(), **ds.attrs}.items() if name != GIVEN}
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    stored = ds.copy()
+    stored.attrs = attributes
     try:
-        ds.assign_attrs(attributes).to_netcdf(part, engine="h5netcdf")
+        stored.to_netcdf(part, engine="h5netcdf")
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)
