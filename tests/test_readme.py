@@ -82,7 +82,9 @@ def broken_links(text: str, folder: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", *sorted(f"notebooks/{p.name}" for p in NOTEBOOKS)])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", *sorted(f"notebooks/{p.name}" for p in NOTEBOOKS)]
+)
 def test_links_and_figures_resolve(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     if page.endswith(".py"):

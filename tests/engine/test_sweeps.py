@@ -355,8 +355,8 @@ def test_nothing_but_the_own_program_is_kept_alive() -> None:
 def out_of_memory(above: int, real: Any) -> Any:
     """`programs.compiled` whose programs fail, as a full device does, for more than so many members on it."""
 
-    def compiled(run: Any, groups: Any, layout: Any, key: Any) -> Any:
-        made, new = real(run, groups, layout, key)
+    def compiled(traced: Any, layout: Any) -> Any:
+        made, new = real(traced, layout)
         if layout.shape.settings * layout.shape.seeds <= above:
             return made, new
 
