@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import jax
 
-from jaxlr import _checks
 from jaxlr._types import Metrics, PyTree
 from jaxlr.engine import forms, programs
 from jaxlr.engine import layout as blocks
