@@ -58,7 +58,11 @@ def test_the_commands_are_the_ones_that_ci_runs() -> None:
     assert "jaxlr study all" in ci
     assert "python -m scripts.run_notebooks" in README
     assert "python -m scripts.run_notebooks" in ci
-    assert ci.rstrip().endswith("pytest")
+    # The same tests, in several processes.
+    *_, last = ci.rstrip().splitlines()
+    assert last.split()[:2] == ["pytest", "-n"]
+    assert not {"-m", "-k", "--ignore", "--deselect"} & set(last.split())
+    assert last in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def anchors(text: str) -> set[str]:
@@ -78,7 +82,9 @@ def broken_links(text: str, folder: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", *sorted(f"notebooks/{p.name}" for p in NOTEBOOKS)])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", *sorted(f"notebooks/{p.name}" for p in NOTEBOOKS)]
+)
 def test_links_and_figures_resolve(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     if page.endswith(".py"):

@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from jaxlr._types import Arrays, PyTree
+from jaxlr.engine.carries import on_host
 from jaxlr.engine.layout import Shape
 from jaxlr.engine.programs import Cost
 from jaxlr.engine.segments import Block, Decision, Segment, Walk
@@ -24,7 +25,8 @@ class Members:
     Attributes:
         arrays: metrics `[settings, seeds, length, ...]`.
         initial: metrics before the first advance `[settings, seeds, ...]`.
-        weights: the weights that were kept, with leading axes `[settings, seeds]`, or None.
+        weights: the weights that were kept, with leading axes `[settings, seeds]`, as `carries.on_host` has them; or
+            None.
         done: advances of each member that are here `[settings, seeds]`.
         advances: all of them together.
     """
@@ -61,7 +63,7 @@ class Members:
 
     def keep(self, block: Block, weights: PyTree) -> None:
         """Put a block's weights where they belong."""
-        fetched = jax.tree.map(lambda leaf: _without_padding(np.asarray(leaf), block), weights)
+        fetched = jax.tree.map(lambda leaf: _without_padding(leaf, block), on_host(weights))
         if self.weights is None:
             self.weights = jax.tree.map(lambda values: self._empty(values, values.shape[2:]), fetched)
 

@@ -19,6 +19,7 @@ from jaxlr import _checks
 from jaxlr._types import Metrics, PyTree
 from jaxlr.engine import forms, programs
 from jaxlr.engine import layout as blocks
+from jaxlr.engine.carries import from_host
 from jaxlr.engine.collecting import Members, collect
 from jaxlr.engine.layout import Layout, Shape
 from jaxlr.engine.programs import Cost, Program, Traced
@@ -194,7 +195,7 @@ def sweep(
     )
     if keep is None:
         return ds
-    return ds, jax.tree.map(lambda a: a.reshape(*space.dims.values(), *a.shape[1:]), members.weights)
+    return ds, jax.tree.map(lambda a: a.reshape(*space.dims.values(), *a.shape[1:]), from_host(members.weights))
 
 
 def _weights(run: Run, keep: str | None) -> Callable[[Carried], PyTree] | None:

@@ -17,6 +17,8 @@ from jax.typing import ArrayLike
 from jaxlr import _checks
 from jaxlr.plateau.rule import Plateau
 from jaxlr.plateau.scaling import ScaleByPlateauState, observe, scale_by_plateau
+from jaxlr.plateau.semantics import as_float
+from jaxlr.plateau.state import alike
 
 _LARGEST = 2**30
 
@@ -73,9 +75,9 @@ def _accumulation_steps(
     transition_steps: ArrayLike,
     max_value: ArrayLike,
 ) -> jax.Array:
-    growths = jnp.asarray(step) // transition_steps
-    count = jnp.round(init_value * jnp.asarray(factor, float) ** growths)
-    return jnp.minimum(count, max_value).astype(jnp.int32)
+    growths = jnp.floor_divide(*alike(step, transition_steps))
+    count = jnp.round(as_float(init_value) * as_float(factor) ** growths)
+    return jnp.minimum(count, as_float(max_value)).astype(jnp.int32)
 
 
 class AccumulateOnPlateauState(NamedTuple):

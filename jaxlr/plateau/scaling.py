@@ -13,7 +13,7 @@ from jax.typing import ArrayLike
 from jaxlr import _checks
 from jaxlr.plateau.rule import Plateau, whole_number
 from jaxlr.plateau.semantics import as_float
-from jaxlr.plateau.state import PlateauState
+from jaxlr.plateau.state import PlateauState, alike
 
 __all__ = ["ScaleByPlateauState", "observe", "scale_by_plateau"]
 
@@ -82,7 +82,7 @@ def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> o
         if value is not None:
             state = observe(plateau, accumulation_size, state, value)
         scale = state.plateau.value
-        return jax.tree.map(lambda update: (scale * update).astype(update.dtype), updates), state
+        return jax.tree.map(lambda update: jnp.multiply(*alike(scale, update)).astype(update.dtype), updates), state
 
     return optax.GradientTransformationExtraArgs(init, update)
 
@@ -101,9 +101,10 @@ def observe(
     Returns:
         The state, in which `plateau.reduced` and `plateau.improved` are False unless a window ended here.
     """
-    gathered = state.gathered + 1
-    average = (state.gathered * state.average + jnp.asarray(value, state.average.dtype)) / gathered
-    full = gathered == accumulation_size
+    gathered, dtype = state.gathered + 1, state.average.dtype
+    total = state.gathered.astype(dtype) * state.average + jnp.asarray(value, dtype)
+    average = total / gathered.astype(dtype)
+    full = jnp.equal(*alike(gathered, accumulation_size))
     no = jnp.zeros_like(full)
     waiting = state.plateau._replace(reduced=no, improved=no)
     return ScaleByPlateauState(

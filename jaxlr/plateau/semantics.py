@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from jaxlr.plateau.state import Numbers, PlateauState
+from jaxlr.plateau.state import Numbers, PlateauState, alike
 from jaxlr.plateau.trend import falling
 
 
@@ -71,8 +71,8 @@ def _step_default(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     skipped = state.cooldown > 0
     bad = ~(improved | event | skipped)
-    wait = jnp.where(improved | skipped, 0, state.wait + bad)
-    due = bad & (wait >= plateau.patience)
+    wait = jnp.where(improved | skipped, 0, state.wait + _count(bad))
+    due = bad & jnp.greater_equal(*alike(wait, plateau.patience))
     if state.history is not None:
         due &= ~falling(state.history if plateau.mode == "min" else -state.history, plateau.patience)
     reduce = due & (state.value > as_float(plateau.min_value))
@@ -89,12 +89,12 @@ def _step_keras(
     # The counter goes down before it is asked: a cooldown of 1 is none.
     cooldown = jnp.maximum(state.cooldown - 1, 0)
     bad = ~improved & (cooldown == 0)
-    wait = jnp.where(improved | (state.cooldown > 0), 0, state.wait) + bad
+    wait = jnp.where(improved | (state.cooldown > 0), 0, state.wait) + _count(bad)
     floor = as_float(plateau.min_value)
     # Keras makes min_lr a NumPy float32: Keras 3 compares a Python float with it, Keras 2 a NumPy float64.
     rounded_floor = _rounded_to_float32(floor)
     compared = _rounded_to_float32(state.value) if plateau.semantics == "keras" else state.value
-    reduce = bad & (wait >= plateau.patience) & (compared > rounded_floor)
+    reduce = bad & jnp.greater_equal(*alike(wait, plateau.patience)) & (compared > rounded_floor)
     return (
         jnp.where(reduce, jnp.maximum(_product(state.value, as_float(plateau.factor)), floor), state.value),
         jnp.where(reduce, 0, wait),
@@ -106,7 +106,7 @@ def _step_torch(
     plateau: Numbers, state: PlateauState, improved: jax.Array, event: jax.Array
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     wait = jnp.where(improved | (state.cooldown > 0), 0, state.wait + 1)
-    due = wait > plateau.patience
+    due = jnp.greater(*alike(wait, plateau.patience))
     lowered = jnp.maximum(_product(state.value, as_float(plateau.factor)), as_float(plateau.min_value))
     applied = due & (state.value - lowered > as_float(plateau.eps))
     return (
@@ -121,7 +121,7 @@ def _step_optax(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     cooling = state.cooldown > 0
     wait = jnp.where(improved, 0, state.wait + 1)
-    due = ~cooling & (wait == plateau.patience)
+    due = ~cooling & jnp.equal(*alike(wait, plateau.patience))
     value = jnp.where(due, _product(state.value, as_float(plateau.factor)), state.value)
     return (
         jnp.where(cooling, state.value, jnp.maximum(value, as_float(plateau.min_value))),

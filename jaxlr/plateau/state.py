@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.typing import ArrayLike
 
-__all__ = ["Numbers", "PlateauState"]
+__all__ = ["Numbers", "PlateauState", "alike"]
 
 
 class PlateauState(NamedTuple):
@@ -58,3 +59,9 @@ class Numbers:
     restore_best: bool
     stop: bool
     window: int
+
+
+def alike(a: ArrayLike, b: ArrayLike) -> tuple[jax.Array, jax.Array]:
+    """Both in the type that holds the numbers of either: a patience or an accumulation size may be a traced float."""
+    dtype = jnp.promote_types(jnp.result_type(a), jnp.result_type(b))
+    return jnp.asarray(a, dtype), jnp.asarray(b, dtype)

@@ -7,6 +7,8 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jax.typing import ArrayLike
 
+from jaxlr.plateau.state import alike
+
 _CONFIDENCE = 0.51
 
 
@@ -31,7 +33,7 @@ def falling(history: jax.Array, length: ArrayLike) -> jax.Array:
         dlib, `count_steps_without_decrease` and `count_steps_without_decrease_robust`.
     """
     (window,) = history.shape
-    recent = jnp.arange(window) >= window - jnp.maximum(length, 3)
+    recent = jnp.greater_equal(*alike(jnp.arange(window), window - jnp.maximum(length, 3)))
     used = recent & ~jnp.isnan(history)
     ascending = jnp.sort(jnp.where(used, history, jnp.inf))
     # The rank of the highest number kept, 0.9 (n - 1) rounded half up, in integers.
@@ -44,7 +46,8 @@ def _descent(history: jax.Array, used: jax.Array) -> jax.Array:
     """Probability that the line through the used numbers, taken as evenly spaced, goes down."""
     n = used.sum()
     count = jnp.maximum(n, 3).astype(history.dtype)
-    time = jnp.where(used, jnp.cumsum(used) - 1 - (n - 1) / 2, 0.0).astype(history.dtype)
+    place = (jnp.cumsum(used) - 1).astype(float)
+    time = jnp.where(used, place - (n - 1) / 2, 0.0).astype(history.dtype)
     # Differences from the last number keep float32 exact enough for the flat end of a long curve.
     height = jnp.where(used, history - history[-1], 0.0)
     height = jnp.where(used, height - height.sum() / count, 0.0)

@@ -56,12 +56,12 @@ def final_against(
     'log'
     """
     tried, metric = columns(ds), default_metric(ds, metric)
-    more = maximised(metric, mode)
     numeric = [name for name, column in tried.items() if column.dtype.kind in "fi" and settings.varies(column)]
     if axis not in numeric:
         known = ", ".join(numeric) or "none here"
         raise ValueError(f"axis must be a number with several values, {known}; got {axis!r}")
     values = settings.final_values(ds, metric)
+    more = maximised(metric, mode)
     figure, ax = one_axes(ax, 6.4, 4.0)
     families = _families(ds, axis)
     # Sampled settings share nothing with one another: they are points, not lines.

@@ -69,7 +69,6 @@ def heatmap(
     ['0.1', '0.2', '0.3']
     """
     metric = default_metric(ds, metric)
-    more = maximised(metric, mode)
     known = [name for name, column in columns(ds).items() if settings.varies(column)]
     for argument, name in (("x", x), ("y", y)):
         if name not in known:
@@ -79,6 +78,7 @@ def heatmap(
     if x == y:
         raise ValueError(f"x and y must be two hyperparameters, got {x!r} twice")
     values = settings.final_values(ds, metric).mean(axis=1)
+    more = maximised(metric, mode)
     figure, ax = one_axes(ax, 6.4, 4.4)
     norm = _norm(values, more)
     cells = _cells(ds, x, y, values, more)

@@ -57,10 +57,10 @@ def parallel_coordinates(
     ['lr', 'momentum', 'final train loss']
     """
     metric, varying = default_metric(ds, metric), settings.varying(ds)
-    more = maximised(metric, mode)
     if not varying:
         raise ValueError("parallel coordinates must have a hyperparameter that varies, got a single setting")
     values = settings.final_values(ds, metric).mean(axis=1)
+    more = maximised(metric, mode)
     lost = ~np.isfinite(values)
     scales = [_scale(column) for column in varying.values()]
     top = np.nanmax(values, initial=-np.inf) if more else ceiling(values)

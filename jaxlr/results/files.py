@@ -52,8 +52,10 @@ def save(ds: xr.Dataset, path: str | Path, *, force: bool = False) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     attributes = {name: _storable(value) for name, value in {**origin(), **ds.attrs}.items() if name != GIVEN}
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    stored = ds.copy()
+    stored.attrs = attributes
     try:
-        _renamed(ds, "/", _SLASH).assign_attrs(attributes).to_netcdf(part, engine="h5netcdf")
+        _renamed(stored, "/", _SLASH).to_netcdf(part, engine="h5netcdf")
         with part.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(part, path)

@@ -30,7 +30,8 @@ def main(arguments: list[str]) -> None:
         "--out", type=Path, default=Path("rivals.json"), help="measurements; table and figure beside it"
     )
     given = parser.parse_args(arguments)
-    jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
+    if jax.config.values["jax_num_cpu_devices"] < 1:
+        jax.config.update("jax_num_cpu_devices", os.cpu_count() or 1)
     chosen = _chosen(given.rivals)
     counts = [int(part) for part in given.settings.split(",")]
     result = scaling.measure(counts, epochs=given.epochs, repeats=given.repeats)

@@ -2,7 +2,7 @@
 
 Run from the repository's root: python -m scripts.bench.engine [overhead|scaling]
 
-overhead  one device; the hand-written program is `jit` over a `fori_loop` of `vmap(vmap(run.epoch))`, the same members,
+overhead  one device; the hand-written program is `jit` over a `scan` of `vmap(vmap(run.advance))`, the same members,
           timed in turn with the sweep of the same block.
 scaling   256 and 4,096 settings x 4 seeds on all cores: seconds for each setting, and the process's largest memory.
 """
@@ -36,16 +36,13 @@ def by_hand(run: jaxlr.runs.Run, rates: jax.Array) -> Callable[[], Any]:
         def init(key: jax.Array, rate: jax.Array) -> Any:
             return run.init(jax.random.fold_in(key, 0), {"learning_rate": rate})
 
-        def epoch(carry: Any, key: jax.Array, rate: jax.Array) -> Any:
-            return run.epoch(carry, key, {"learning_rate": rate})
+        def advance(carry: Any, key: jax.Array, rate: jax.Array, number: jax.Array) -> Any:
+            return run.advance(carry, run.key_of(key, number), {"learning_rate": rate})
 
         carry = jax.vmap(jax.vmap(init, (0, None)), (None, 0))(keys, rates)
-        members = jax.vmap(jax.vmap(epoch, (0, 0, None)), (0, None, 0))
-
-        def step(carry: Any, number: jax.Array) -> Any:
-            return members(carry, jax.vmap(lambda key: jax.random.fold_in(key, number))(keys), rates)
-
-        return jax.lax.scan(step, carry, jnp.arange(1, EPOCHS + 1))[1]
+        members = jax.vmap(jax.vmap(advance, (0, 0, None, None)), (0, None, 0, None))
+        numbers = jnp.arange(1, EPOCHS + 1)
+        return jax.lax.scan(lambda carry, number: members(carry, keys, rates, number), carry, numbers)[1]
 
     compiled = jax.jit(train).lower().compile()
     return lambda: jax.tree.map(np.asarray, compiled())

@@ -24,11 +24,10 @@ import numpy as np
 import optax
 from jax.experimental import topologies
 from jax.sharding import SingleDeviceSharding
-from jaxlr.bench import by_jax, points
 
 from jaxlr import experiment, grid, spaces, tasks
-from jaxlr.engine import programs
-from jaxlr.engine.programs import Layout, Shape
+from jaxlr.engine import Layout, Shape, programs, tracing
+from scripts.bench import by_jax, points
 
 H100 = """
 gpu_device_info {
@@ -63,7 +62,8 @@ def _ours(settings: int, device: jax.Device) -> Any:
     run = experiment(tasks.blobs(), optax.sgd, epochs=EPOCHS, batch_size=points.BATCH)
     (group,) = spaces.group(grid(learning_rate=np.geomspace(1e-4, 1, settings)), run.static_names)
     layout = Layout(Shape(settings, 1, 1), (device,), EPOCHS, None)
-    return programs.lower(run, group, layout, _abstract_key()).advance.compile()
+    member = tracing.trace(run, group, _abstract_key(), layout.keep)
+    return programs.lower(member, run.length, group, layout, _abstract_key()).advance.compile()
 
 
 def _by_hand(settings: int, device: jax.Device) -> Any:

@@ -13,7 +13,7 @@ import jaxlr
 from jaxlr import plots
 from scripts.suites import diagnosis_textbook
 
-FIGURES = Path(__file__).parent.parent / "notebooks" / "figures"
+FIGURES = Path(__file__).parent.parent.parent / "notebooks" / "figures"
 
 
 def main() -> None:

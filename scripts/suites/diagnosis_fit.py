@@ -1,7 +1,8 @@
 """Tune the scores of `jaxlr.diagnose` on the tuning tasks and write them into the package.
 
-`python -m scripts.suites.diagnosis_fit FOLDER` reads the trainings of `scripts.suites.diagnosis_suite` in FOLDER, never those of the
-tasks held apart, prints what leaving out one data set gives, and writes `jaxlr/diagnosis/calibration.json`.
+`python -m scripts.suites.diagnosis_fit FOLDER` reads the trainings of `scripts.suites.diagnosis_suite` in FOLDER, never
+those of the tasks held apart, prints what leaving out one data set gives, and writes
+`jaxlr/diagnosis/calibration.json`.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """How often `jaxlr.diagnose` is right on the tasks held apart from its tuning.
 
-`python -m scripts.suites.diagnosis_report FOLDER` reads the trainings of `scripts.suites.diagnosis_suite` in FOLDER and prints, for a
-curve by itself (with and without its rates, and by steps), with its validation losses, and among its neighbours on
-grids of threes and of nines: how many verdicts are confident (0.7 or more) and how many of those right, the confusion
-table, precision and recall of each verdict, and the reliability of the confidence. Right is the label alone; a second
-number also counts every verdict whose remedy really helps.
+`python -m scripts.suites.diagnosis_report FOLDER` reads the trainings of `scripts.suites.diagnosis_suite` in FOLDER and
+prints, for a curve by itself (with and without its rates, and by steps), with its validation losses, and among its
+neighbours on grids of threes and of nines: how many verdicts are confident (0.7 or more) and how many of those right,
+the confusion table, precision and recall of each verdict, and the reliability of the confidence. Right is the label
+alone; a second number also counts every verdict whose remedy really helps.
 """
 
 from __future__ import annotations
@@ -135,13 +135,13 @@ _HEAD = f"""# What `jaxlr.diagnose` says of trainings, and what was true of them
 Every curve is a real training: a task, an optimizer (SGD, momentum 0.9 with batches of 8, Adam, and gradient descent on
 all examples), a schedule (constant, cosine, step), one of ten rates around the best, and one of
 {diagnosis_suite.SEEDS} seeds. Its label comes from what other rates did to the same weights and batches
-(`scripts/diagnosis_labels.py`). Confident means {CONFIDENT} or more and not `cannot-tell`. The points of the verdicts
-were fitted on other tasks: {", ".join(diagnosis_suite.TUNING)}. The tasks held apart were judged twice: the first
-points were too sure of them, and how sure to be was then fitted anew on the tuning tasks, leaving out related ones
-together. The last tasks were judged once, with the points as they are. Two faults were mended since, the points left
-as they were: a loss of exactly zero was taken for one without a natural zero, and what followed a peak of more than
-1e12 times the rest was lost. On the tasks held apart, 87 instead of 93 % of the confident verdicts among neighbours
-a factor of three apart had been right."""
+(`scripts/suites/diagnosis_labels.py`). Confident means {CONFIDENT} or more and not `cannot-tell`. The points of the
+verdicts were fitted on other tasks: {", ".join(diagnosis_suite.TUNING)}. The tasks held apart were judged twice: the
+first points were too sure of them, and how sure to be was then fitted anew on the tuning tasks, leaving out related
+ones together. The last tasks were judged once, with the points as they are. Two faults were mended since, the points
+left as they were: a loss of exactly zero was taken for one without a natural zero, and what followed a peak of more
+than 1e12 times the rest was lost. On the tasks held apart, 87 instead of 93 % of the confident verdicts among
+neighbours a factor of three apart had been right."""
 
 
 def main(folder: Path) -> None:

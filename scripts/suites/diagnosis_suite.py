@@ -2,7 +2,8 @@
 
 `python -m scripts.suites.diagnosis_suite FOLDER` trains every case and keeps the curves in FOLDER. A label comes from
 interventions, never from the shape of a curve: the same training, with the same weights and batches, at other rates,
-with a warm-up, and with a lower late rate. `scripts/diagnosis_labels.py` holds the rules, for a reader to argue with.
+with a warm-up, and with a lower late rate. `scripts.suites.diagnosis_labels` holds the rules, for a reader to argue
+with.
 """
 
 from __future__ import annotations

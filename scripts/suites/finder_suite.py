@@ -208,8 +208,8 @@ def report(folder: Path) -> None:
 def _about(cases: dict[str, Any], held: dict[str, Any], tuned: dict[str, Any]) -> str:
     updates = np.concatenate([case["updates"] for case in cases.values()])
     return (
-        f"Written by `python -m scripts.suites.finder_suite`, {REPEATS} repeats of each of {len(cases)} combinations; margins "
-        f"and weights were chosen on {len(tuned)} of them, {len(held)} were held out. Regret: share of "
+        f"Written by `python -m scripts.suites.finder_suite`, {REPEATS} repeats of each of {len(cases)} combinations; "
+        f"margins and weights were chosen on {len(tuned)} of them, {len(held)} were held out. Regret: share of "
         "the possible fall of the training loss that is lost against the best constant rate. Scatter: 90 % over 10 % "
         "quantile of the repeats' answers, median and worst of the combinations. None: share of repeats without an "
         "answer; they are left out of the rest. Behind: 95 % interval of the median regret minus that of `find_lr` on "

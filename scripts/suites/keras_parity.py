@@ -11,7 +11,7 @@ import sys
 import numpy as np
 
 from jaxlr import studies
-from tests import keras_reference as keras
+from tests.support import keras_reference as keras
 
 
 def main() -> None:

@@ -1,0 +1,37 @@
+"""`jaxlr find`: what it prints and writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from jaxlr import load
+
+SMALL = ("--steps", 30, "--seeds", 2, "--no-cache")
+
+
+def test_a_recommendation_with_its_files(jaxlr, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "find.nc"
+    arguments = ("--data", "iris", "--model", "8", "--momentum", 0.9, *SMALL, "--out", out)
+    code, lines, _ = jaxlr("find", *arguments)
+    assert code == 0
+    assert lines[0].startswith("recommended  0.")
+    assert lines[1].startswith("largest stable rate, 2 (1 + momentum) / sharpness: ")
+    assert sum(line.strip().startswith("fastai valley") for line in lines) == 1
+    assert lines[-2:] == [str(out), str(out.with_suffix(".png"))]
+    assert out.with_suffix(".png").stat().st_size > 20_000
+    ds = load(out)
+    assert f"{ds.attrs['recommendation']:.2g}" == lines[0].split()[1].rstrip(",")
+    assert dict(ds["eval_loss"].sizes) == {"seed": 2, "step": 30}
+    assert ds.attrs["command"].startswith("jaxlr find --data iris")
+
+
+def test_no_recommendation_is_said(jaxlr, tmp_path: Path) -> None:
+    """Inputs that are all the same: the mean of the targets, zero, is all there is to learn, and known."""
+    np.savez(tmp_path / "flat.npz", x=np.ones((40, 2)), y=np.linspace(0, 1, 40))
+    code, lines, _ = jaxlr("find", "--data", tmp_path / "flat.npz", "--optimizer", "adam", *SMALL)
+    assert code == 0
+    assert lines[0].startswith("no recommendation: the loss ")
+    assert not any("stable rate" in line for line in lines)
+    assert list(tmp_path.iterdir()) == [tmp_path / "flat.npz"]

@@ -1,0 +1,82 @@
+"""`jaxlr sweep`: what it prints and writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jaxlr import load, schedules
+from tests.support import command
+
+SMALL = ("--seeds", 2, "--epochs", 2, "--quiet")
+
+
+@pytest.mark.slow
+def test_the_line_of_the_readme_in_a_fresh_process(tmp_path: Path) -> None:
+    line = ["sweep", "--data", "iris", "--model", "8,8", "--optimizer", "adam", "--lr", "1e-4:1:5:log"]
+    line += ["--momentum", "0,0.9", "--schedule", "cosine_decay({lr}, 2000)", "--seeds", "2", "--epochs", "3"]
+    done = command.jaxlr(*line, "--out", tmp_path / "run.nc")
+    assert done.returncode == 0, done.stderr
+    head, *rows, best, data, figure = done.stdout.splitlines()
+    assert " ".join(head.split()) == "learning rate beta 1 test loss test accuracy train loss diverged"
+    assert len(rows) == 10
+    assert best.startswith("best by test loss: optimizer=adam, learning_rate=")
+    assert (data, figure) == (str(tmp_path / "run.nc"), str(tmp_path / "run.png"))
+    assert Path(figure).stat().st_size > 5000
+    ds = load(data)
+    assert ds["learning_rate"].values.tolist() == [1e-4, 1e-3, 1e-2, 0.1, 1.0]
+    assert ds["beta_1"].values.tolist() == [0, 0.9]
+    assert ds.attrs["command"].startswith("jaxlr sweep --data iris")
+    assert ds.attrs["schedule"] == "cosine_decay({lr}, 2000)"
+    steps = 3 * -(-120 // 32)
+    for rate in (1e-4, 1.0):
+        expected = schedules.cosine_decay(rate, 2000)(steps - 1)
+        np.testing.assert_allclose(ds["rate"].sel(learning_rate=rate).isel(epoch=-1), expected, rtol=1e-6)
+
+
+def test_plain_rates_and_momenta(jaxlr, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "run.nc"
+    done = jaxlr("sweep", "--data", "blobs", "--lr", "0.1,0.01,50", "--momentum", "0,0.9", *SMALL, "--out", out)
+    assert done.code == 0
+    ds = load(out)
+    assert dict(ds.sizes) == {"learning_rate": 3, "momentum": 2, "seed": 2, "epoch": 2}
+    assert ds["optimizer"].item() == "sgd"
+    assert done.out[-2:] == [str(out), str(out.with_suffix(".png"))]
+    assert "momentum=" in done.out[-3]
+
+
+def test_a_file_of_numbers_is_a_regression(jaxlr, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    np.savetxt(tmp_path / "a.csv", np.c_[x, x @ [1.0, 2.0, 3.0]], delimiter=",", header="a,b,c,target", comments="")
+    done = jaxlr("sweep", "--data", tmp_path / "a.csv", "--lr", "0.1,0.01", *SMALL, "--out", tmp_path / "run.nc")
+    assert done.code == 0
+    assert "accuracy" not in done.out[0]
+    assert "accuracy" not in load(tmp_path / "run.nc")
+
+
+def test_a_fixed_schedule_is_one_setting_without_a_figure(jaxlr, tmp_path: Path) -> None:
+    text = "linear(0.1, 100)"
+    done = jaxlr("sweep", "--data", "iris", "--schedule", text, *SMALL, "--out", tmp_path / "run.nc")
+    assert done.code == 0
+    assert done.out[-1] == str(tmp_path / "run.nc")
+    assert not (tmp_path / "run.png").exists()
+    assert load(tmp_path / "run.nc")["schedule"].values.tolist() == [text]
+
+
+def test_settings_that_all_diverge_are_written_and_said(jaxlr, tmp_path: Path) -> None:
+    arguments = ("--data", "diabetes", "--lr", "1e8,1e9", "--seeds", 2, "--epochs", 3, "--quiet")
+    done = jaxlr("sweep", *arguments, "--out", tmp_path / "run.nc")
+    assert done.code == 0
+    assert "no setting has a finite val_loss for every seed: 4 diverged" in done.out
+    assert (load(tmp_path / "run.nc")["status"] == "diverged").all()
+
+
+def test_long_tables_show_the_best(jaxlr, tmp_path: Path) -> None:
+    arguments = ("--data", "iris", "--lr", "1e-4:1:61:log", "--seeds", 1, "--epochs", 1, "--quiet")
+    done = jaxlr("sweep", *arguments, "--out", tmp_path / "run.nc")
+    assert f"the 20 best of 61 settings; all are in {tmp_path / 'run.nc'}" in done.out
+    losses = [float(row.split()[1]) for row in done.out[1:21]]
+    assert losses == sorted(losses)
+    assert losses[0] == pytest.approx(float(load(tmp_path / "run.nc")["val_loss"].min()), rel=1e-3)
