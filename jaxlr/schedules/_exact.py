@@ -130,6 +130,10 @@ def add(x: TwoFloat, y: TwoFloat) -> TwoFloat:
     return _renormalise(first.hi, first.lo + lo.lo)
 
 
+def plus(x: TwoFloat, number: float) -> TwoFloat:
+    return add(x, from_float(jnp.full_like(x.hi, number)))
+
+
 def subtract(x: TwoFloat, y: TwoFloat) -> TwoFloat:
     return add(x, TwoFloat(-y.hi, -y.lo))
 
@@ -168,7 +172,7 @@ def floor(x: TwoFloat) -> TwoFloat:
 
 def nearest(x: TwoFloat) -> TwoFloat:
     """The integer closest to `x`."""
-    return floor(add(x, from_float(jnp.full_like(x.hi, 0.5))))
+    return floor(plus(x, 0.5))
 
 
 def fraction(x: TwoFloat) -> TwoFloat:
@@ -237,8 +241,8 @@ def _log(x: TwoFloat) -> TwoFloat:
     # The mantissa lies about 1, from sqrt(1/2) to sqrt(2).
     raised = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(hi * float(np.sqrt(2.0))), bits)
     exponent = (raised >> bits(info.nmant)).astype(jnp.int32) - (info.maxexp - 1)
-    above_one = add(scaled(TwoFloat(hi, x.lo), power_of_two(-exponent, dtype)), from_float(jnp.full_like(hi, -1.0)))
-    s = divide(above_one, add(above_one, from_float(jnp.full_like(hi, 2.0))))
+    above_one = plus(scaled(TwoFloat(hi, x.lo), power_of_two(-exponent, dtype)), -1.0)
+    s = divide(above_one, plus(above_one, 2.0))
     square = multiply(s, s)
     series = _polynomial(square, [Fraction(2, 2 * k + 1) for k in range(20 if dtype == jnp.float64 else 9)], 4)
     return add(_multiple_of_ln2(exponent, dtype), multiply(s, series))
@@ -431,7 +435,7 @@ def divided(x: TwoFloat, y: TwoFloat, tolerance: jax.Array) -> tuple[TwoFloat, T
     rest = subtract(x, multiply(count, y))
     none = jnp.abs(rest.hi) <= jnp.minimum(tolerance * x.hi, _CLOSE * y.hi)
     late = negative(rest) & ~none
-    count = choose(late, add(count, from_float(jnp.full_like(count.hi, -1.0))), count)
+    count = choose(late, plus(count, -1.0), count)
     nothing = TwoFloat(*(x - jax.lax.stop_gradient(x) for x in rest))
     return count, choose(late, add(rest, y), choose(none, nothing, rest))
 
@@ -441,7 +445,7 @@ def _part(total: Exact, part: Exact) -> jax.Array:
     product = multiply(total.two, part.two)
     count = nearest(product)
     late = subtract(product, count).hi < -jnp.minimum(part.tolerance * product.hi, _CLOSE)
-    return to_count(choose(late, add(count, from_float(jnp.full_like(count.hi, -1.0))), count))
+    return to_count(choose(late, plus(count, -1.0), count))
 
 
 def part_of(total: Any, part: Any) -> Exact:
@@ -476,7 +480,7 @@ def _above_one(number: Any) -> TwoFloat:
     """`number - 1`, of all the digits that are known of it."""
     if _is_known(number):
         return constant(Fraction(float(number)) - 1, float_dtype())
-    return subtract(exact(number).two, from_float(as_float(1)))
+    return plus(exact(number).two, -1.0)
 
 
 @compiled

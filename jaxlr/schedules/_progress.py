@@ -52,13 +52,14 @@ def reverse(p: Progress) -> Progress:
 
 def next_multiple(step: Exact, length: Any) -> Exact:
     """The first multiple of `length`, one or more times, that is not below `step`; 0 if `length` is."""
-    if step.start:
-        return exact(length)
-    length = exact(length)
+    return exact(length) if step.start else Exact(_next_multiple(step, exact(length)))
+
+
+@_exact.compiled
+def _next_multiple(step: Exact, length: Exact) -> TwoFloat:
     _, passed = step.over(length)
-    rest = _exact.subtract(length.two, passed.two)
     on_multiple = ~passed.positive & step.positive & length.positive
-    return Exact(_exact.choose(on_multiple, step.two, _exact.add(step.two, rest)))
+    return _exact.choose(on_multiple, step.two, _exact.add(step.two, _exact.subtract(length.two, passed.two)))
 
 
 def periods(step: Exact, length: Any, staircase: Any) -> TwoFloat:

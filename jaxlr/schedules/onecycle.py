@@ -9,47 +9,43 @@ import jax.numpy as jnp
 
 from . import _exact
 from ._arguments import CycleShape, Flag, Fraction, Part, Positive, Rate, Steps
+from ._curve import Word
 from ._exact import Exact, TwoFloat, as_float, exact, part_of, select
 from ._progress import Progress, blend, cosine, progress, shaped
 from ._schedule import schedule
 
 
+@_exact.compiled
 def _phases(
-    step: Exact, first: Any, peak: Any, last: Any, total_steps: Any, pct_start: Any, three_phase: Any, shape: str
+    step: Exact, first: Any, peak: Any, last: Any, total: Exact, pct_start: Exact, three_phase: Any, shape: Word
 ) -> jax.Array:
     """From `first` to `peak` to `last`, with three phases by way of `first` again."""
-    total = exact(total_steps)
-    rising, turned, p = _one_cycle_progress(step, total, exact(pct_start), jnp.asarray(three_phase))
-    begin = jnp.where(rising, first, jnp.where(turned, first, peak))
-    stop = jnp.where(rising, peak, jnp.where(turned | ~jnp.asarray(three_phase), last, first))
-    rate = blend(begin, stop, shaped(shape, p))
-    # A run of no length at all would start at its first value.
-    return jnp.where(exact(1).before(total), rate, first) if step.start else rate
-
-
-@_exact.compiled
-def _one_cycle_progress(
-    step: Exact, total: Exact, pct_start: Exact, three_phase: jax.Array
-) -> tuple[jax.Array, jax.Array, Progress]:
-    """Whether the step is on the way up, whether it is in the third phase, and how far it is in its phase."""
+    three_phase = jnp.asarray(three_phase)
     zero, one = _exact.from_float(as_float(0)), _exact.from_float(as_float(1))
-    last = total.since(1)
-    now, end = step.upto(last).two, last.two
+    last_step = total.since(1)
+    now, end = step.upto(last_step).two, last_step.two
     up = _exact.subtract(_exact.multiply(total.two, pct_start.two), one)
     down = _exact.add(up, up)
     # A peak at or before step 0 leaves nothing to rise in.
     rising = _not_after(now, up) & (up.hi > 0)
-    turned = ~rising & three_phase & ~_not_after(now, down)
-    begin = _exact.choose(rising, zero, _exact.choose(turned, down, up))
-    stop = _exact.choose(rising, up, _exact.choose(three_phase & ~turned, down, end))
+    fading = ~rising & three_phase & ~_not_after(now, down)
+    begin = _exact.choose(rising, zero, _exact.choose(fading, down, up))
+    stop = _exact.choose(rising, up, _exact.choose(three_phase & ~fading, down, end))
+    begin_value = jnp.where(rising | fading, first, peak)
+    stop_value = jnp.where(rising, peak, jnp.where(three_phase & ~fading, first, last))
+    rate = blend(begin_value, stop_value, shaped(shape, _between(now, begin, stop)))
+    # A run of no length at all would start at its first value.
+    return jnp.where(exact(1).before(total), rate, first) if step.start else rate
 
+
+def _between(now: TwoFloat, begin: TwoFloat, stop: TwoFloat) -> Progress:
+    """How far a phase has come; all of it if it is empty."""
     length = _exact.subtract(stop, begin)
     empty = length.hi <= 0
-    length = _exact.choose(empty, one, length)
+    length = _exact.choose(empty, _exact.from_float(as_float(1)), length)
     done = _exact.divide(_exact.subtract(now, begin), length).hi
     left = _exact.divide(_exact.subtract(stop, now), length).hi
-    p = Progress(jnp.where(empty, 1, jnp.clip(done, 0, 1)), jnp.where(empty, 0, jnp.clip(left, 0, 1)))
-    return rising, turned, p
+    return Progress(jnp.where(empty, 1, jnp.clip(done, 0, 1)), jnp.where(empty, 0, jnp.clip(left, 0, 1)))
 
 
 def _not_after(a: TwoFloat, b: TwoFloat) -> jax.Array:
@@ -92,7 +88,8 @@ def one_cycle(
     Reference: Smith, Topin, "Super-Convergence", arXiv:1708.07120; PyTorch, `OneCycleLR`.
     """
     first = peak_value / div_factor
-    return _phases(step, first, peak_value, first / final_div_factor, total_steps, pct_start, three_phase, shape)
+    last, total, part = first / final_div_factor, exact(total_steps), exact(pct_start)
+    return _phases(step, first, peak_value, last, total, part, three_phase, Word(shape))
 
 
 @schedule
@@ -122,7 +119,8 @@ def one_cycle_momentum(
 
     Reference: as for `one_cycle`.
     """
-    return _phases(step, max_momentum, base_momentum, max_momentum, total_steps, pct_start, three_phase, shape)
+    low, high, total, part = base_momentum, max_momentum, exact(total_steps), exact(pct_start)
+    return _phases(step, high, low, high, total, part, three_phase, Word(shape))
 
 
 @schedule

@@ -127,9 +127,7 @@ def _entry(schedule: Any) -> Entry:
 
 
 def _same(leaf: Any, default: Any) -> bool:
-    if leaf is None or default is None or isinstance(leaf, str):
-        return leaf == default if not isinstance(leaf, jax.core.Tracer) else False
-    return not isinstance(leaf, jax.core.Tracer) and bool(np.array_equal(np.asarray(leaf), default))
+    return not isinstance(leaf, jax.core.Tracer) and np.array_equal(np.asarray(leaf), np.asarray(default))
 
 
 def _word(leaf: Any, kind: Kind) -> str:
