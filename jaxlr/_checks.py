@@ -22,11 +22,20 @@ def _require(ok: bool, name: str, requirement: str, value: Any) -> None:
         raise ValueError(f"{name} must be {requirement}, got {value!r}")
 
 
+def _array(value: Any) -> np.ndarray:
+    """`value` as NumPy has it; Python's integers beyond 64 bits as floats."""
+    array = np.asarray(value)
+    if array.dtype == object and array.size and all(type(item) is int for item in array.flat):
+        most = int(np.finfo(np.float64).max)
+        return np.array([float(item) if abs(item) <= most else np.inf for item in array.flat]).reshape(array.shape)
+    return array
+
+
 def real(name: str, value: Any) -> None:
     """`value` is a number, an array or a sequence of numbers: not a string, a bool or None."""
     if not _known(value):
         return
-    array = np.asarray(value)
+    array = _array(value)
     if array.dtype == bool or not np.issubdtype(array.dtype, np.number):
         raise TypeError(f"{name} must be a number, got {value!r}")
 
@@ -35,7 +44,15 @@ def finite(name: str, value: Any) -> None:
     """Every number in `value` is finite."""
     real(name, value)
     if _known(value):
-        _require(bool(np.isfinite(value).all()), name, "finite", value)
+        _require(bool(np.isfinite(_array(value)).all()), name, "finite", value)
+
+
+def fits(name: str, value: Any, dtype: Any) -> None:
+    """No number in `value` becomes infinity or zero in a float type. Finite numbers are expected."""
+    if _known(value):
+        info, size = np.finfo(dtype), np.abs(np.asarray(value, np.float64))
+        ok = ((size == 0) | (size >= info.tiny)) & (size <= info.max)
+        _require(bool(ok.all()), name, f"zero or {info.tiny:.3g} to {info.max:.3g} in size, to fit {info.dtype}", value)
 
 
 def positive(name: str, value: Any) -> None:

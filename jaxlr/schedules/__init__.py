@@ -1,24 +1,25 @@
 """Learning-rate schedules: pure functions `step -> lr` that go into any Optax optimizer.
 
-A factory checks its arguments and returns a `jax.tree_util.Partial`: a pytree whose leaves are the numbers
-that it was given, all of which may be traced, batched with `vmap` and differentiated.
+Said once for all of them:
+
+- **A factory returns the schedule**, a `jax.tree_util.Partial`: a pytree whose leaves are the numbers that it was
+  given. Each may be traced, batched with `vmap` and differentiated; a schedule with other numbers has the same
+  structure, so that it compiles nothing again. Schedules with the same known numbers are equal, and have one hash.
+- **Steps** count from 0: integers or floats of any type, one or an array. Before 0 the rate is that of step 0, after
+  2^31 - 1 that of 2^31 - 1, and at NaN it is NaN. A float step between two whole ones is taken as it is.
+- **Numbers of steps** such as `decay_steps` are at most 2^31 - 1 and need not be whole. Whole ones are kept as
+  integers, exactly. By one that is a float, traced or not whole, a schedule can be differentiated.
+- **With zero decay steps** a schedule stands at its end value, **with zero warm-up** at its peak.
+- **Numbers count as they were written**: 0.7 of 10 steps are 7, in float32 too.
+- **What is wrong is refused** with the argument's name: a `TypeError` for what is no number, flag or function, a
+  `ValueError` for a rate that is negative and for a number that is not finite, out of its range, or that the float
+  type turns into infinity or zero (1e39 and 1e-50 need x64). Traced numbers are not looked at.
+- **Rates** are float32, float64 under x64, within 4 units in the last place of the schedule's largest rate.
 """
 
 from ._arguments import Schedule
-from .advice import Advice, review
-from .compose import (
-    chain,
-    clamp,
-    cooldown,
-    hold,
-    join,
-    offset,
-    per_epoch,
-    repeat,
-    scale,
-    stretch,
-    warmup,
-)
+from .advice import Advice, review, tabulate
+from .compose import chain, clamp, cooldown, hold, join, offset, per_epoch, repeat, scale, stretch, warmup
 from .cosine import (
     cosine_annealing,
     cosine_cycles,
@@ -27,20 +28,8 @@ from .cosine import (
     flat_cosine,
     linear_cosine_decay,
 )
-from .cyclic import (
-    exp_range,
-    triangular,
-    triangular2,
-)
-from .decay import (
-    budgeted_linear,
-    constant,
-    linear,
-    polynomial_decay,
-    power_decay,
-    rex,
-    tanh_decay,
-)
+from .cyclic import exp_range, triangular, triangular2
+from .decay import budgeted_linear, constant, linear, polynomial_decay, power_decay, rex, tanh_decay
 from .exponential import (
     exponential_decay,
     natural_exp_decay,
@@ -48,38 +37,11 @@ from .exponential import (
     untuned_exponential_warmup,
     untuned_linear_warmup,
 )
-from .inverse import (
-    inverse_power,
-    inverse_sqrt,
-    inverse_time_decay,
-    noam,
-    power_scheduler,
-    time_decay,
-)
-from .onecycle import (
-    cosine_onecycle,
-    linear_onecycle,
-    one_cycle,
-    one_cycle_momentum,
-)
-from .piecewise import (
-    from_table,
-    multistep,
-    piecewise_constant,
-    piecewise_interpolate,
-)
-from .restarts import (
-    cosine_restarts,
-    polynomial_restarts,
-    tanh_restarts,
-)
-from .runs import (
-    knee,
-    trapezoid,
-    tri_stage,
-    wsd,
-)
-from .table import tabulate
+from .inverse import inverse_power, inverse_sqrt, inverse_time_decay, noam, power_scheduler, time_decay
+from .onecycle import cosine_onecycle, linear_onecycle, one_cycle, one_cycle_momentum
+from .piecewise import from_table, multistep, piecewise_constant, piecewise_interpolate
+from .restarts import cosine_restarts, polynomial_restarts, tanh_restarts
+from .runs import knee, trapezoid, tri_stage, wsd
 from .text import format, parse
 
 __all__ = [

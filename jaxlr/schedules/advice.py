@@ -1,13 +1,38 @@
-"""What an experienced eye says of a schedule."""
+"""A schedule looked at: as numbers, and what an experienced eye says of it."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ._arguments import Schedule
-from .table import tabulate
+from .. import _checks
+from ._arguments import Schedule, as_step, part_at
+
+
+def tabulate(schedule: Schedule, num_steps: int) -> jax.Array:
+    """The rate at each of the first steps.
+
+    `table[t] = schedule(t)` for `t = 0, …, num_steps - 1`
+
+    Args:
+        schedule: any function of the step that JAX can trace.
+        num_steps: how many steps.
+
+    Returns:
+        An array of shape `(num_steps,)`.
+
+    Raises:
+        TypeError, ValueError: `num_steps` is not an integer of at least 1.
+
+    >>> from jaxlr.schedules import linear
+    >>> tabulate(linear(1.0, 4), 3).tolist()
+    [1.0, 0.75, 0.5]
+    """
+    _checks.count("num_steps", num_steps)
+    return jax.vmap(lambda step: part_at(schedule)(as_step(step)))(jnp.arange(num_steps, dtype=jnp.int32))
 
 
 class Advice(NamedTuple):
@@ -45,12 +70,11 @@ def review(schedule: Schedule, num_steps: int, fine_tuning: bool = False) -> lis
     Raises:
         TypeError, ValueError: `num_steps` is not an integer of at least 1.
 
-    Example:
-        >>> from jaxlr.schedules import linear
-        >>> for advice in review(linear(0.5, 100, end_value=0.1), 100)[1:3]:
-        ...     print(advice.ok, advice.message)
-        False starts at 0.5; for plain SGD 0.001 to 0.01 is a good start
-        False ends at 0.104, 4.81 times below its highest rate; 100 times or more is usual
+    >>> from jaxlr.schedules import linear
+    >>> for advice in review(linear(0.5, 100, end_value=0.1), 100)[1:3]:
+    ...     print(advice.ok, advice.message)
+    False starts at 0.5; for plain SGD 0.001 to 0.01 is a good start
+    False ends at 0.104, 4.81 times below its highest rate; 100 times or more is usual
 
     Reference: "Introduction to the learning rate" (loss-curve rules of thumb after Wei, "Analysis of
     convolutional neural networks"); Godbole et al., "Deep Learning Tuning Playbook", for the warm-up.

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from jax.tree_util import Partial
 
-from .. import _checks
-from ._arguments import Count, Number
+from ._arguments import Positive, Rate, Shape, Steps
+from ._schedule import alias
 from .compose import cooldown, join, warmup
 from .decay import constant
 from .exponential import exponential_decay
 
 
+@alias
 def wsd(
-    peak_value: Number,
-    warmup_steps: Count,
-    stable_steps: Count,
-    decay_steps: Count,
-    init_value: Number = 0.0,
-    end_value: Number = 0.0,
+    peak_value: Rate,
+    warmup_steps: Steps,
+    stable_steps: Steps,
+    decay_steps: Steps,
+    init_value: Rate = 0.0,
+    end_value: Rate = 0.0,
     *,
-    shape: str = "linear",
+    shape: Shape = "linear",
 ) -> Partial:
     """Warm-up, stable, decay.
 
-    `lr(t) = warmup(cooldown(constant(peak_value), stable_steps, decay_steps, end_value), warmup_steps,
-    init_value)`
+    `lr(t) = warmup(cooldown(constant(peak_value), stable_steps, decay_steps, end_value), warmup_steps, init_value)`
 
     Args:
         peak_value: the rate of the stable phase.
@@ -35,16 +35,9 @@ def wsd(
         end_value: the rate at the end.
         shape: how it falls, see `cooldown`: "linear", "cosine", "1-sqrt", "1-square" or "exponential".
 
-    Returns:
-        The schedule, `step -> lr`.
-
-    Raises:
-        ValueError: a rate is negative or not finite, a number of steps is not whole, or `shape` is unknown.
-
-    Example:
-        >>> schedule = wsd(1.0, 10, 80, 10, shape="1-sqrt")
-        >>> [float(schedule(t)) for t in (5, 50, 100)]
-        [0.5, 1.0, 0.0]
+    >>> schedule = wsd(1.0, 10, 80, 10, shape="1-sqrt")
+    >>> [float(schedule(t)) for t in (5, 50, 100)]
+    [0.5, 1.0, 0.0]
 
     Reference: Hu et al., "MiniCPM", arXiv:2404.06395; Hägele et al., arXiv:2405.18392 for "1-sqrt".
     """
@@ -52,11 +45,11 @@ def wsd(
     return warmup(stable, warmup_steps, init_value)
 
 
-def trapezoid(peak_value: Number, warmup_steps: Count, stable_steps: Count, decay_steps: Count) -> Partial:
-    """Up from zero, flat, and down to zero, in straight lines.
+@alias
+def trapezoid(peak_value: Rate, warmup_steps: Steps, stable_steps: Steps, decay_steps: Steps) -> Partial:
+    """Up from zero, flat, and down to zero, in straight lines: `wsd` with its defaults.
 
-    `lr(t) = peak_value * min(t / warmup_steps, 1, (warmup_steps + stable_steps + decay_steps - t) /
-    decay_steps)`
+    `lr(t) = peak_value * min(t / warmup_steps, 1, (warmup_steps + stable_steps + decay_steps - t) / decay_steps)`
 
     Args:
         peak_value: the rate of the flat phase.
@@ -64,24 +57,18 @@ def trapezoid(peak_value: Number, warmup_steps: Count, stable_steps: Count, deca
         stable_steps: steps at the peak.
         decay_steps: steps down.
 
-    Returns:
-        The schedule, `step -> lr`: `wsd` with its defaults.
-
-    Raises:
-        ValueError: `peak_value` is negative or not finite, or a number of steps is not whole.
-
-    Example:
-        >>> schedule = trapezoid(1.0, 10, 80, 10)
-        >>> [float(schedule(t)) for t in (5, 50, 95)]
-        [0.5, 1.0, 0.5]
+    >>> schedule = trapezoid(1.0, 10, 80, 10)
+    >>> [float(schedule(t)) for t in (5, 50, 95)]
+    [0.5, 1.0, 0.5]
 
     Reference: Xing et al., "A Walk with SGD", arXiv:1802.08770.
     """
     return wsd(peak_value, warmup_steps, stable_steps, decay_steps)
 
 
-def knee(peak_value: Number, warmup_steps: Count, explore_steps: Count, decay_steps: Count) -> Partial:
-    """Explore at a high rate, then exploit: warm-up, flat, linear to zero.
+@alias
+def knee(peak_value: Rate, warmup_steps: Steps, explore_steps: Steps, decay_steps: Steps) -> Partial:
+    """Explore at a high rate, then exploit: warm-up, flat, linear to zero; a `trapezoid` by another name.
 
     `lr(t) = peak_value * min(t / warmup_steps, 1)` for `t < warmup_steps + explore_steps`, then
     `peak_value * (1 - (t - warmup_steps - explore_steps) / decay_steps)`
@@ -92,16 +79,9 @@ def knee(peak_value: Number, warmup_steps: Count, explore_steps: Count, decay_st
         explore_steps: steps at it, about half of the run.
         decay_steps: steps down to zero.
 
-    Returns:
-        The schedule, `step -> lr`: a `trapezoid` by another name.
-
-    Raises:
-        ValueError: `peak_value` is negative or not finite, or a number of steps is not whole.
-
-    Example:
-        >>> schedule = knee(1.0, 0, 50, 50)
-        >>> [float(schedule(t)) for t in (0, 49, 75)]
-        [1.0, 1.0, 0.5]
+    >>> schedule = knee(1.0, 0, 50, 50)
+    >>> [float(schedule(t)) for t in (0, 49, 75)]
+    [1.0, 1.0, 0.5]
 
     Reference: Iyer et al., "Wide-minima Density Hypothesis and the Explore-Exploit Learning Rate Schedule",
     arXiv:2003.03977.
@@ -109,18 +89,19 @@ def knee(peak_value: Number, warmup_steps: Count, explore_steps: Count, decay_st
     return wsd(peak_value, warmup_steps, explore_steps, decay_steps)
 
 
+@alias
 def tri_stage(
-    peak_value: Number,
-    warmup_steps: Count,
-    hold_steps: Count,
-    decay_steps: Count,
-    init_value: Number = 0.0,
-    end_value: Number | None = None,
+    peak_value: Positive,
+    warmup_steps: Steps,
+    hold_steps: Steps,
+    decay_steps: Steps,
+    init_value: Rate = 0.0,
+    end_value: Positive | None = None,
 ) -> Partial:
     """Linear up, flat, exponential down.
 
-    `lr(t) = warmup(join([constant(peak_value), exponential_decay(peak_value, decay_steps, end_value /
-    peak_value, end_value=end_value)], [hold_steps]), warmup_steps, init_value)`
+    `lr(t) = warmup(join([constant(peak_value), exponential_decay(peak_value, decay_steps, end_value / peak_value,
+    end_value=end_value)], [hold_steps]), warmup_steps, init_value)`
 
     Args:
         peak_value: the rate of the flat phase.
@@ -130,22 +111,12 @@ def tri_stage(
         init_value: the rate at step 0.
         end_value: the rate at the end, above zero; None: a hundredth of the peak.
 
-    Returns:
-        The schedule, `step -> lr`.
-
-    Raises:
-        ValueError: `peak_value` or `end_value` is not positive, or a number of steps is not whole.
-
-    Example:
-        >>> schedule = tri_stage(1.0, 10, 80, 10)
-        >>> [round(float(schedule(t)), 6) for t in (5, 50, 95, 100)]
-        [0.5, 1.0, 0.1, 0.01]
+    >>> schedule = tri_stage(1.0, 10, 80, 10)
+    >>> [round(float(schedule(t)), 6) for t in (5, 50, 95, 100)]
+    [0.5, 1.0, 0.1, 0.01]
 
     Reference: Park et al., "SpecAugment", arXiv:1904.08779; fairseq, `tri_stage`.
     """
-    _checks.positive("peak_value", peak_value)
-    if end_value is None:
-        end_value = peak_value * 0.01
-    _checks.positive("end_value", end_value)
-    fall = exponential_decay(peak_value, decay_steps, end_value / peak_value, end_value=end_value)
+    end = peak_value * 0.01 if end_value is None else end_value
+    fall = exponential_decay(peak_value, decay_steps, end / peak_value, end_value=end)
     return warmup(join([constant(peak_value), fall], [hold_steps]), warmup_steps, init_value)
