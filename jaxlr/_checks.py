@@ -87,7 +87,7 @@ def count(name: str, value: Any, *, minimum: int = 1) -> None:
 def key(name: str, value: Any) -> None:
     """`value` is one PRNG key, of a new or the old kind."""
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
-    typed = dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
+    typed = dtype is not None and jax.numpy.issubdtype(dtype, jax.dtypes.prng_key) and shape == ()
     if not typed and not (dtype == np.uint32 and shape is not None and len(shape) == 1):
         raise TypeError(f"{name} must be a PRNG key such as jax.random.key(0), got {value!r}")
 

@@ -172,7 +172,7 @@ def test_the_guard_of_hands_can_fail(module: str, source: str, key: tuple[str, s
     assert module in reached({**PACKAGE, module: source})[key]
 
 
-EXAMPLES = "tests.schedule_examples"
+EXAMPLES = "tests.support.schedule_examples"
 MARKED = {("scripts.suites.schedule_accuracy", EXAMPLES), ("scripts.docs.schedule_gallery", EXAMPLES)}
 """Scripts that read the tests' examples of schedules, until those lie in `tests.support`."""
 

@@ -13,6 +13,7 @@ from jaxlr.engine.forms import Form
 
 __all__ = ["Layout", "Shape", "check", "chosen", "lay_out"]
 
+
 class Shape(NamedTuple):
     """The shape of a block.
 

@@ -173,7 +173,7 @@ def _kept_for(run: Run) -> _Known:
 
 
 def _parts(made_of: Any) -> Iterator[Any]:
-    """What lasts of what a run is made of: a bound method is another one every time, a container cannot tell its end."""
+    """What lasts of what a run is made of: a bound method is new every time, a container cannot tell its end."""
     if isinstance(made_of, types.MethodType):
         yield from _parts((made_of.__self__, made_of.__func__))
     elif isinstance(made_of, dict):
@@ -310,12 +310,18 @@ def _start_function(member: Member) -> Callable[..., Any]:
 
 
 def _advance_function(member: Member, length: int, layout: Layout) -> Callable[..., Any]:
-    """A block's segment: `(carried, key, seeds, rows, first, count, fed) -> (carried, metrics [segment, rows, seeds])`."""
+    """A block's segment: `(carried, key, seeds, rows, first, count, fed) -> (carried, metrics)`."""
     walk = _once if length == 1 else functools.partial(_looped, min(layout.segment, length))
     form = _in_turn if layout.in_turn else _together
 
     def advance(
-        carried: Carried, key: jax.Array, seeds: jax.Array, rows: PyTree, first: jax.Array, count: jax.Array, fed: PyTree
+        carried: Carried,
+        key: jax.Array,
+        seeds: jax.Array,
+        rows: PyTree,
+        first: jax.Array,
+        count: jax.Array,
+        fed: PyTree,
     ) -> tuple[Carried, Metrics]:
         steps = functools.partial(walk, first=first, count=count)
         carried, metrics = form(member, steps, carried, _seed_keys(key, seeds), rows, fed)

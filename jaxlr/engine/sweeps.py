@@ -310,7 +310,7 @@ def _laid_out(
     """Every check that needs no compilation, the groups traced, and the layout of their blocks."""
     if not isinstance(space, Space):
         raise TypeError(f"space must be made by grid(...), zipped(...) and their products and sums, got {space!r}")
-    _check_surroundings()
+    _check_surroundings(key)
     blocks.check(seeds, chunk, segment, keep)
     used = blocks.chosen(devices)
     groups = grouped(space, run.static_names)
@@ -331,22 +331,27 @@ def _laid_out(
     return traced, blocks.lay_out(sizes, seeds, chunk, used, form, segment, keep)
 
 
-def _check_surroundings() -> None:
+def _check_surroundings(key: jax.Array) -> None:
     """A sweep is compiled ahead and looped over on the host.
 
     Raises:
         RuntimeError: inside a transformation, or under a flag, with which that cannot be.
     """
     alone = "; to step through one training: run_one(run, setting, jit=False)"
-    if isinstance(jnp.zeros(()) + 0, jax.core.Tracer):
+    if isinstance(key, jax.core.Tracer) or isinstance(jnp.zeros(()) + 0, jax.core.Tracer):
         raise RuntimeError("a sweep must be called outside jit, vmap and grad: it compiles and maps what it is given")
-    if jax.config.jax_disable_jit:
+    if _flag("jax_disable_jit"):
         raise RuntimeError(f"a sweep is compiled, so jax_disable_jit must be off, got it on{alone}")
-    if jax.config.jax_debug_nans or jax.config.jax_debug_infs:
+    if _flag("jax_debug_nans") or _flag("jax_debug_infs"):
         raise RuntimeError(
             "NaN and infinity are results of a sweep, of the members that diverge: jax_debug_nans and jax_debug_infs "
             f"must be off, got one of them on{alone}"
         )
+
+
+def _flag(name: str) -> bool:
+    """A flag of JAX as it is here and now, within its context managers (a name that type checkers do not know)."""
+    return bool(getattr(jax.config, name))
 
 
 def _corners(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -280,6 +280,8 @@ def _batches(
     """
     task, order = parts.task, options.order
     size = min(parts.batch_size, task.examples)
+    if task.stream is not None and fed is None:
+        raise ValueError("task must be the stream itself, not a function that gives it, and an advance be fed by it")
     if options.epochs is None or fed is not None:
         if not isinstance(key, Moment):
             raise TypeError(f"key of a training counted in updates must be run.key_of(seed_key, number), got {key!r}")

@@ -114,6 +114,7 @@ def wire(
 ) -> Wiring:
     """The slots of a training, from what the user gave for each."""
     make_task = (lambda: task) if isinstance(task, Task) else task
+    streams = isinstance(task, Task) and task.stream is not None
     rule = plateau
     make_plateau = (lambda: rule) if isinstance(plateau, Plateau) else plateau
     wiring = Wiring(
@@ -121,7 +122,8 @@ def wire(
         _slot("optimizer", optimizer),
         None if schedule is None else _slot("schedule", schedule),
         None if make_plateau is None else _slot("plateau", make_plateau),
-        Slot("experiment", dict, ("batch_size",), frozenset(), False, {"batch_size": batch_size}),
+        # A stream's batches have the size that they have.
+        Slot("experiment", dict, () if streams else ("batch_size",), frozenset(), False, {"batch_size": batch_size}),
         None if objective is None else _slot("objective", objective, given=2),
     )
     if schedule is not None:

@@ -7,8 +7,8 @@ are static: one compilation for each of their values.
 
 from jaxlr.spaces.algebra import Axis, Space, grid, zipped
 from jaxlr.spaces.grouping import Group, group
-from jaxlr.spaces.sampling import Distribution, ladder, log_range, log_uniform, sampled, uniform
-from jaxlr.spaces.values import ABSENT, Static, static
+from jaxlr.spaces.sampling import ladder, log_range, log_uniform, sampled, uniform
+from jaxlr.spaces.values import ABSENT, Distribution, Static, static
 
 __all__ = [
     "ABSENT",

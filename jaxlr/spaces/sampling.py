@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,17 +11,9 @@ import numpy as np
 
 from jaxlr import _checks
 from jaxlr.spaces.algebra import Axis, Space
-from jaxlr.spaces.values import axis_values, forced
+from jaxlr.spaces.values import Distribution, axis_values, forced
 
-__all__ = ["Distribution", "ladder", "log_range", "log_uniform", "sampled", "uniform"]
-
-
-class Distribution(NamedTuple):
-    """Where `sampled` draws a hyperparameter from; made by `uniform` and `log_uniform`."""
-
-    low: float
-    high: float
-    log: bool
+__all__ = ["ladder", "log_range", "log_uniform", "sampled", "uniform"]
 
 
 def uniform(low: float, high: float) -> Distribution:

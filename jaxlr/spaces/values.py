@@ -10,7 +10,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-__all__ = ["ABSENT", "Static", "axis_values", "forced", "is_narrow", "is_number", "is_pytree", "label", "static"]
+__all__ = [
+    "ABSENT",
+    "Distribution",
+    "Static",
+    "axis_values",
+    "forced",
+    "is_narrow",
+    "is_number",
+    "is_pytree",
+    "label",
+    "static",
+]
 
 
 class _Absent:
@@ -25,6 +36,14 @@ class _Absent:
 
 
 ABSENT = _Absent()
+
+
+class Distribution(NamedTuple):
+    """Where `sampled` draws a hyperparameter from; made by `uniform` and `log_uniform`."""
+
+    low: float
+    high: float
+    log: bool
 
 
 class Static(NamedTuple):
@@ -59,6 +78,10 @@ def axis_values(name: str, given: Any) -> tuple[tuple[Any, ...], bool]:
     """
     if isinstance(given, Static):
         given = given.values
+    if isinstance(given, Distribution):
+        raise TypeError(
+            f"{name} must be a list of values or one value, got {given!r}; to draw from it: sampled(n, ...)"
+        )
     unordered = isinstance(given, (Iterator, Collection)) and not isinstance(given, (Sequence, Mapping))
     if unordered and not _array(given):
         raise TypeError(f"{name} must be a list of values or one value, got a {type(given).__name__}")

@@ -49,7 +49,9 @@ def _affine_backward(saved: tuple[jax.Array, jax.Array], dz: jax.Array) -> tuple
     else:
         # Summed from the last output on, rounding counts every point of the Keras replay as Keras's float32 did; from
         # the first on, one of 200,000 otherwise.
-        by_x = functools.reduce(operator.add, (weights[k, :-1, None] * jnp.expand_dims(dz[k], 0) for k in reversed(range(len(dz)))))
+        by_x = functools.reduce(
+            operator.add, (weights[k, :-1, None] * jnp.expand_dims(dz[k], 0) for k in reversed(range(len(dz))))
+        )
     return by_weights.astype(weights.dtype), by_x.astype(x.dtype)
 
 

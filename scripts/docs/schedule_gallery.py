@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from jaxlr import plots
-from tests.schedule_examples import NAMES, example
+from tests.support.schedule_examples import NAMES, example
 
 
 def main(out: str, num_steps: int = 1000) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 import optax
 
 from jaxlr import schedules as s
-from tests.schedule_examples import NAMES, example
+from tests.support.schedule_examples import NAMES, example
 
 LENGTHS = (1_000_003, 2**24 + 100, 2**30 + 100, 2**31 - 1)
 LARGE = (2**24 + 1, 2**24 + 99, 2**30 + 1, 2**31 - 1)

@@ -1,7 +1,7 @@
 """JAX's strict flags: what is promoted silently is promoted by mistake one day.
 
-Optax relies on promotion (`decay**count` with an integer count), so its functions, and the transformations and schedules
-that they give, do as they do at home.
+Optax relies on promotion (`decay**count` with an integer count), so its functions, and the transformations and
+schedules that they give, do as they do at home.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from jax.tree_util import Partial
 from jaxlr import schedules as s
 from jaxlr.schedules._schedule import CATALOGUE, schedule
 from scripts import schedule_accuracy
-from tests.schedule_examples import NAMES, example, factory, names, of_kinds
+from tests.support.schedule_examples import NAMES, example, factory, names, of_kinds
 
 MAX = 2**31 - 1
 EVERYWHERE = jnp.array([*range(125), 153, 199, 2**24 - 1, 2**24 + 1, 2**24 + 99, 2**30 + 1, MAX - 1, MAX], jnp.int32)

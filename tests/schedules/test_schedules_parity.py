@@ -11,7 +11,7 @@ import pytest
 
 from tests import parity
 
-CASES = parity.load(Path(__file__).parent / "data" / "schedules.json.gz")
+CASES = parity.load(Path(__file__).parent.parent / "data" / "schedules.json.gz")
 NUMBERS = {"tensorflow": 207, "keras": 141, "torch": 138, "optax": 204, "transformers": 74, "timm": 77}
 
 

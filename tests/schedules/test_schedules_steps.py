@@ -15,7 +15,7 @@ from jax.extend.core import jaxprs_in_params
 
 from jaxlr import schedules as s
 from jaxlr.schedules._schedule import CATALOGUE
-from tests.schedule_examples import NAMES, example, factory
+from tests.support.schedule_examples import NAMES, example, factory
 
 
 @pytest.fixture(autouse=True)

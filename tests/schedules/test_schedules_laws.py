@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from jaxlr import schedules as s
 from scripts.suites import schedule_accuracy
-from tests.schedule_examples import NAMES, example
+from tests.support.schedule_examples import NAMES, example
 
 laws = settings(deadline=None, derandomize=True, max_examples=25)
 rate = st.floats(1e-5, 10.0)
