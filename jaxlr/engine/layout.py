@@ -61,6 +61,12 @@ class Layout(NamedTuple):
     in_turn: bool = False
     reason: str = ""
 
+    def of_shape(self, shape: Shape) -> Layout:
+        """The same in blocks of another shape; a member alone has nobody by its side."""
+        if shape.settings * shape.seeds > 1:
+            return self._replace(shape=shape)
+        return self._replace(shape=shape, in_turn=True, reason="in turn: one member")
+
 
 def lay_out(
     rows: Sequence[int],
@@ -71,7 +77,7 @@ def lay_out(
     segment: int,
     keep: str | None,
 ) -> Layout:
-    """The layout of a sweep, whose blocks are as even as they can be.
+    """The layout of a sweep, whose blocks are as even as they can be, or as they are asked for.
 
     Args:
         rows: settings of each of its groups.
@@ -86,16 +92,26 @@ def lay_out(
     >>> lay_out([21], 3, "auto", jax.devices()[:1], form, 100, None).shape
     Shape(settings=21, seeds=3, devices=1)
     >>> lay_out([90], 1, "auto", jax.devices()[:1], form, 100, None).shape
-    Shape(settings=45, seeds=1, devices=1)
+    Shape(settings=46, seeds=1, devices=1)
     """
-    used = tuple(devices[: min(form.devices, max(rows))])
-    members = form.members if chunk == "auto" else int(chunk)
-    inner = _even(seeds, members)
-    outer = _even(math.ceil(max(rows) / len(used)), max(members // inner, 1))
+    inner, outer = _auto(max(rows), seeds, min(form.devices, len(devices)), form)
+    if chunk != "auto":
+        # To the letter, since a block's shape decides the last bits: what a grid does not fill is trained unseen.
+        inner = min(seeds, int(chunk))
+        outer = int(chunk) // inner
+    used = tuple(devices[: min(form.devices, math.ceil(max(rows) / outer))])
     shape = Shape(outer, inner, len(used))
-    if outer * inner == 1:
-        return Layout(shape, used, segment, keep, True, "in turn: one member")
-    return Layout(shape, used, segment, keep, form.in_turn, form.reason)
+    return Layout(shape, used, segment, keep, form.in_turn, form.reason).of_shape(shape)
+
+
+def _auto(rows: int, seeds: int, devices: int, form: Form) -> tuple[int, int]:
+    """Seeds and settings of a block on each device."""
+    inner = _even(seeds, form.members)
+    most = max(form.members // inner, 1)
+    outer = _even(math.ceil(rows / devices), most)
+    if 1 < outer < most and not form.in_turn:
+        outer += outer % 2  # sweeps of like size share a compiled program
+    return inner, outer
 
 
 def _even(length: int, most: int) -> int:

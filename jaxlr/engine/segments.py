@@ -233,7 +233,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def _smaller(trainer: _Trainer, shape: Shape) -> tuple[_Trainer, Cost]:
     warnings.warn(f"a device ran out of memory: going on with blocks of {shape}", stacklevel=4)
-    layout = trainer.layout._replace(shape=shape)
+    layout = trainer.layout.of_shape(shape)
     (program,), cost = programs.compiled(trainer.traced, layout)
     return trainer._replace(layout=layout, program=program), cost
 

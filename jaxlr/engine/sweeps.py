@@ -384,7 +384,7 @@ def _fitting(traced: Traced, layout: Layout, *, adapt: bool) -> tuple[list[Progr
                 f'chunk must be left at "auto" or be less than {shape.settings * shape.seeds}: '
                 f"it needs {need:.2g} bytes on each device, of which {room:.2g} are free"
             )
-        layout = layout._replace(shape=smaller)
+        layout = layout.of_shape(smaller)
 
 
 def _fraction(shape: Shape, part: float) -> Shape:

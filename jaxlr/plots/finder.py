@@ -22,9 +22,9 @@ _ROW = 0.19
 def lr_range(found: Any, *, bounds: Mapping[str, float] | None = None, title: str = "") -> Figure:
     """Loss against the learning rate of a range test, the race, the recommendation, and every method's suggestion.
 
-    Above, each replica's evaluation is a thin line and their median a thick one; the final losses of the race are
-    points; the range worth sweeping is shaded. Below, each method's median over the replicas is a dot on the 10 to
-    90 % range of the replicas.
+    Above, each seed's evaluation is a thin line and their median a thick one; the final losses of the race are
+    points; the range worth sweeping is shaded. Below, each method's median over the seeds is a dot on the 10 to
+    90 % range of the seeds.
 
     Args:
         found: what `find_lr` or `suggest` returned, or a range test's Dataset.
@@ -105,7 +105,7 @@ def _curves(ax: Axes, found: FoundRate) -> None:
 
 
 def _medians(losses: np.ndarray) -> np.ndarray:
-    """The median over the replicas, an exploded one counting as high; NaN where half of them have exploded."""
+    """The median over the seeds, an exploded one counting as high; NaN where half of them have exploded."""
     medians = np.median(np.where(np.isnan(losses), np.inf, losses), axis=0)
     return np.where(np.isfinite(medians), medians, np.nan)
 

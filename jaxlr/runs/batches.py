@@ -13,7 +13,7 @@ import numpy as np
 
 from jaxlr._types import PyTree
 from jaxlr.tasks import Task
-from jaxlr.tasks.streams import Fed
+from jaxlr.tasks.reading import Fed
 
 __all__ = ["Batch", "Batches", "Moment", "Order", "examples_at", "of_epoch", "of_stream", "of_updates", "shuffle"]
 

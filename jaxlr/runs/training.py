@@ -18,7 +18,7 @@ from jaxlr.runs.protocol import Feed, Run
 from jaxlr.runs.updates import PER_UPDATE, Trained, evaluate
 from jaxlr.runs.updates import updates as update_all
 from jaxlr.tasks import Objective, Task
-from jaxlr.tasks.streams import Fed
+from jaxlr.tasks.reading import Fed
 
 __all__ = ["RECORDS", "Carry", "Recorder", "experiment"]
 

@@ -10,7 +10,7 @@ import jax
 from jaxlr._types import PyTree
 
 if TYPE_CHECKING:
-    from jaxlr.tasks.streams import Stream
+    from jaxlr.tasks.reading import Stream
 
 __all__ = ["Objective", "Task", "mean_loss"]
 

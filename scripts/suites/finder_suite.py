@@ -43,12 +43,12 @@ TUNED = (
 
 FIGURES = Path("notebooks/figures")
 OURS = {
-    "find_lr": "8 replicas: 100 updates of the range test, then 13 rates or more x 100 updates",
-    "suggest": "8 replicas x 100 updates",
-    "suggest, 1 replica": "100 updates, as the published methods",
-    "edge_over_4": "8 replicas x 100 updates, their median",
-    "minimum_over_10": "8 replicas x 100 updates, their median",
-    "steepest": "8 replicas x 100 updates, their median",
+    "find_lr": "8 seeds: 100 updates of the range test, then 13 rates or more x 100 updates",
+    "suggest": "8 seeds x 100 updates",
+    "suggest, 1 seed": "100 updates, as the published methods",
+    "edge_over_4": "8 seeds x 100 updates, their median",
+    "minimum_over_10": "8 seeds x 100 updates, their median",
+    "steepest": "8 seeds x 100 updates, their median",
 }
 METHODS = (*OURS, *published.PUBLISHED)
 
@@ -96,12 +96,12 @@ def answers(case: Case) -> dict[str, np.ndarray]:
 
 
 def _answer(case: Case, key: jax.Array) -> dict[str, Any]:
-    sizes: dict[str, Any] = {"steps": 100, "batch_size": case.batch_size, "replicas": 8, "key": key}
+    sizes: dict[str, Any] = {"steps": 100, "batch_size": case.batch_size, "seeds": 8, "key": key}
     found = jaxlr.find_lr(case.task, case.optimizer, **sizes, devices=1)
     home = jaxlr.finder.range_test(case.task, case.optimizer, low=1e-7, high=10.0, **sizes)
     wide = jaxlr.finder.suggest(home)
     row: dict[str, Any] = {"find_lr": found.recommendation, "suggest": wide.recommendation}
-    row["suggest, 1 replica"] = jaxlr.finder.suggest(home.isel(seed=[0])).recommendation
+    row["suggest, 1 seed"] = jaxlr.finder.suggest(home.isel(seed=[0])).recommendation
     row |= {name: wide.suggestions[name].rate for name in OURS if name in wide.suggestions}
     low = jaxlr.finder.range_test(case.task, case.optimizer, low=1e-8, high=1.0, **sizes)
     for name, method in published.PUBLISHED.items():

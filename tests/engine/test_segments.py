@@ -132,7 +132,7 @@ def test_replaced_hyperparameters_count_from_there_on(run: Run) -> None:
             rates = other[rows] if first == 4 else group.traced["learning_rate"][rows]
             args = (traced.key, np.arange(2, dtype=np.int32), tracing.numbered({"learning_rate": rates}, rows))
             carried = program.start(*args)[0] if carried is None else carried
-            carried, metrics = program.advance(carried, *args, np.int32(first), np.int32(2))
+            carried, metrics = program.advance(carried, *args, np.int32(first), np.int32(2), None)
             curves.append(np.moveaxis(np.asarray(metrics["loss"]), 0, 2))
         np.testing.assert_array_equal(found[rows], np.concatenate(curves, axis=2))
     assert not np.array_equal(found[..., 4:], uninterrupted(run)[..., 4:])

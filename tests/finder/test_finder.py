@@ -225,7 +225,7 @@ def test_no_method_has_a_rate_where_there_is_nothing_to_read(losses: np.ndarray)
     assert all(spread.reason for spread in found.suggestions.values())
 
 
-def test_a_valley_is_read_alike_by_every_replica() -> None:
+def test_a_valley_is_read_alike_by_every_seed() -> None:
     found = jaxlr.finder.suggest(curve(np.stack([VALLEY] * 4)))
     lowest = RISING[np.argmin(VALLEY)]
     assert found.recommendation == pytest.approx(lowest / 4)
@@ -237,7 +237,7 @@ def test_a_valley_is_read_alike_by_every_replica() -> None:
     assert found.suggestions["steepest"].rate == pytest.approx(0.02, rel=0.3)
 
 
-def test_confidence_falls_with_the_scatter_and_one_replica_has_none() -> None:
+def test_confidence_falls_with_the_scatter_and_one_seed_has_none() -> None:
     shifts = [np.where(edge > RISING, 1 / (1 + 50 * RISING), 1e6) for edge in (1e-3, 1e-2, 0.1, 1.0)]
     assert jaxlr.finder.suggest(curve(np.stack(shifts))).confidence < 0.8
     assert np.isnan(jaxlr.finder.suggest(curve(VALLEY)).confidence)

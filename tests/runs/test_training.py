@@ -249,7 +249,7 @@ def test_a_plateau_watches_any_metric() -> None:
             lambda t: experiment(t, optax.sgd, epochs=1),
             {"learning_rate": -0.1},
             ValueError,
-            "learning_rate must be pos",
+            "learning_rate must be zero or more",
         ),
         (
             lambda t: experiment(t, optax.sgd, schedule=schedules.time_decay, epochs=1),

@@ -218,7 +218,7 @@ def test_regression_loss_is_the_mean_squared_error() -> None:
             if isinstance(module, tasks.MLP)
             else (params["kernel"], params["bias"])
         )
-        assert float(loss) == pytest.approx(float(((X @ kernel + bias - y) ** 2).mean()), rel=1e-4)
+        assert float(loss) == pytest.approx(float(((X @ kernel + bias[None] - y) ** 2).mean()), rel=1e-4)
         assert metrics == {}
 
 
