@@ -200,7 +200,8 @@ def adam(
         m = beta_1 * m + (1 - beta_1) * g
         v = beta_2 * v + (1 - beta_2) * g**2
         correction = jnp.sqrt(1 - beta_2**t) / (1 - beta_1**t)
-        return -rate * correction * m / (jnp.sqrt(v) + epsilon), m, v
+        wide = t.dtype  # of the correction: near 1, a narrow type has no numbers for it
+        return -rate.astype(wide) * correction * m.astype(wide) / (jnp.sqrt(v) + epsilon).astype(wide), m, v
 
     return _rule(learning_rate, 2, update)
 

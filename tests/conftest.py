@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import tempfile
 
 import jax
@@ -10,8 +12,8 @@ import pytest
 
 jax.config.update("jax_num_cpu_devices", 8)
 # The command line, run by tests, keeps compiled programs for one another and nothing in the user's folder.
-_CACHE = tempfile.TemporaryDirectory(prefix="jaxlr-tests-")
-os.environ["XDG_CACHE_HOME"] = _CACHE.name
+os.environ["XDG_CACHE_HOME"] = _CACHE = tempfile.mkdtemp(prefix="jaxlr-tests-")
+atexit.register(shutil.rmtree, _CACHE, ignore_errors=True)
 
 from tests.support import strict  # noqa: E402
 

@@ -41,6 +41,7 @@ def fingerprint(*objects: Any) -> str:
     """
     digest = hashlib.blake2b(digest_size=16)
     seen: dict[int, int] = {}
+    held: list[Any] = []  # so that no number of what is seen is given to another
     left: list[Any] = list(reversed(objects))
     while left:
         value = left.pop()
@@ -51,6 +52,7 @@ def fingerprint(*objects: Any) -> str:
             digest.update(f"again:{seen.get(id(value), id(value))};".encode())
             continue
         seen[id(value)] = len(seen)
+        held.append(value)
         word, parts = _described(value)
         digest.update(f"{word};".encode())
         left.extend(reversed(list(parts)))

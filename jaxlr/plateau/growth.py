@@ -76,7 +76,7 @@ def _accumulation_steps(
     max_value: ArrayLike,
 ) -> jax.Array:
     growths = jnp.floor_divide(*alike(step, transition_steps))
-    count = jnp.round(as_float(init_value) * as_float(factor) ** growths)
+    count = jnp.round(as_float(init_value) * as_float(factor) ** as_float(growths))
     return jnp.minimum(count, as_float(max_value)).astype(jnp.int32)
 
 

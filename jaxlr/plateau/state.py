@@ -63,5 +63,6 @@ class Numbers:
 
 def alike(a: ArrayLike, b: ArrayLike) -> tuple[jax.Array, jax.Array]:
     """Both in the type that holds the numbers of either: a patience or an accumulation size may be a traced float."""
-    dtype = jnp.promote_types(jnp.result_type(a), jnp.result_type(b))
+    with jax.numpy_dtype_promotion("standard"):  # the strict one is no answer to which type that is
+        dtype = jnp.promote_types(jnp.result_type(a), jnp.result_type(b))
     return jnp.asarray(a, dtype), jnp.asarray(b, dtype)

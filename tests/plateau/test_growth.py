@@ -29,8 +29,8 @@ class Curves(NamedTuple):
 
 
 def loss_of(params, x, y):
-    hidden = jax.nn.relu(x @ params["w1"] + params["b1"])
-    logits = hidden @ params["w2"] + params["b2"]
+    hidden = jax.nn.relu(x @ params["w1"] + params["b1"][None])
+    logits = hidden @ params["w2"] + params["b2"][None]
     return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
 
 
