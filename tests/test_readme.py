@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 NOTEBOOKS = list((ROOT / "notebooks").glob("*.py"))
+PAGES = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "notebooks/coming_from.md", "notebooks/performance.md"]
 
 
 def blocks(language: str) -> list[str]:
@@ -31,8 +32,10 @@ def test_the_python_lines_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         warnings.simplefilter("ignore", ResourceWarning)
         for block in blocks("python"):
             exec(compile(block, "README.md", "exec"), names)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.png", "verdicts.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.png", "rates.png"]
     assert names["ds"]["val_accuracy"].sizes == {"learning_rate": 8, "momentum": 4, "seed": 10, "epoch": 20}
+    # What the text says of the first example.
+    assert names["found"].low < 0.01 < names["found"].high
 
 
 COMMANDS = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("jaxlr ")]
@@ -82,9 +85,7 @@ def broken_links(text: str, folder: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", *sorted(f"notebooks/{p.name}" for p in NOTEBOOKS)]
-)
+@pytest.mark.parametrize("page", [*PAGES, *sorted(f"notebooks/{p.name}" for p in NOTEBOOKS)])
 def test_links_and_figures_resolve(page: str) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     if page.endswith(".py"):

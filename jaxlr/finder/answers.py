@@ -166,7 +166,7 @@ def find_lr(
     (True, True)
 
     Reference: the range test is that of Smith, arXiv:1506.01186; the rest is this library's own, measured by
-    `python -m scripts.finder_suite`.
+    `python -m scripts.suites.finder_suite`.
     """
     sizes: dict[str, Any] = {"steps": steps, "batch_size": batch_size, "seeds": seeds, "key": key}
     first = _ranged(task, optimizer, low, high, sizes)
@@ -212,7 +212,7 @@ def suggest(ds: xr.Dataset) -> FoundRate:
     >>> round(suggest(ds).recommendation, 3), suggest(ds * 0 + 1).reason
     (0.02, 'the loss neither falls nor explodes')
 
-    Reference: this library's own; the margin was chosen on 13 of the 27 combinations of `scripts.finder_suite`.
+    Reference: this library's own; the margin was chosen on 13 of the 27 combinations of `scripts.suites.finder_suite`.
     """
     curves = Curves.of(ds)
     methods = by_methods(curves)
