@@ -246,7 +246,7 @@ def test_axes_of_the_caller() -> None:
 
 
 def test_a_function_of_steps_is_drawn_along_them() -> None:
-    ds = jaxlr.sweep(lambda key, lr: {"loss": np.arange(3) * lr}, grid(lr=[0.1, 0.2]), devices=1)
+    ds = jaxlr.sweep(lambda key, lr: {"loss": np.arange(3, dtype=np.float32) * lr}, grid(lr=[0.1, 0.2]), devices=1)
     assert plots.overlay(ds).axes[0].get_xlabel() == "step"
     assert plots.panels(ds, "lr").axes[0].get_ylabel() == "train loss"
 
