@@ -55,7 +55,7 @@ def test_neighbours_change_the_verdict(rates: xr.Dataset) -> None:
     low = diagnose(made(grid(lr=[0.01, 0.1]), [curve, better])).isel(lr=0)
     best = diagnose(made(grid(lr=[0.001, 0.01, 0.1]), [descent(0.001), curve, worse])).isel(lr=1)
     assert low["verdict"] == "slow"
-    assert low["confidence"] > best["confidence"] or best["verdict"] != "slow"
+    assert low["confidence"] > 0.95 > best["confidence"], "the same verdict, but not as sure"
 
 
 def test_order_and_scale_do_not_matter(rates: xr.Dataset) -> None:
