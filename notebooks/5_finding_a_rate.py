@@ -108,7 +108,7 @@ edge = curvature.follow(smooth, optax.sgd, [0.02, 0.05, 0.1], steps=2000, every=
 units = edge["sharpness"].isel(seed=0) * edge["learning_rate"] / 2
 plots.lines(
     {f"rate {rate}": units.sel(learning_rate=rate).values for rate in (0.02, 0.05, 0.1)},
-    x=edge["updates"].values,
+    x=edge["step"].values,
     xlabel="update",
     ylabel="sharpness in units of 2 / rate",
     title="Full batches: 1 is the edge of stability",

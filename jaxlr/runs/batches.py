@@ -115,7 +115,7 @@ def of_epoch(task: Task, key: jax.Array, permutation: jax.Array, batch_size: int
         left = permutation[full * batch_size :]
         last = Batch(examples_at(task, left), jnp.ones(rest, jnp.float32), jnp.int32(full))
     stacked = positions[: count * batch_size].reshape(count, batch_size)
-    batch = _batch(task, stacked, jnp.asarray(weight.reshape(count, batch_size)), jnp.arange(count))
+    batch = _batch(task, stacked, jnp.asarray(weight.reshape(count, batch_size)), jnp.arange(count, dtype=jnp.int32))
     return Batches(batch, last, n, functools.partial(jax.random.fold_in, jax.random.fold_in(key, 1)))
 
 
@@ -137,7 +137,7 @@ def of_updates(task: Task, moment: Moment, order: Order | None, batch_size: int,
     whole, part = divmod(length, n)
     first, offset = before * whole + before * part // n, before * part % n
     # Offsets are multiples of the common divisor, which bounds how many passes an advance touches.
-    passes = first + 1 + jnp.arange((n - math.gcd(length, n) + length - 1) // n + 1)
+    passes = first + 1 + jnp.arange((n - math.gcd(length, n) + length - 1) // n + 1, dtype=jnp.int32)
     keys = jax.vmap(lambda number: jax.random.fold_in(moment.seed, number))(passes)
     permutations = jax.vmap(lambda key: shuffle(key, n))(keys) if order is None else jax.vmap(order)(keys, passes)
     positions = jax.lax.dynamic_slice(permutations.reshape(-1), (offset,), (length,)).reshape(updates, batch_size)
@@ -147,7 +147,7 @@ def of_updates(task: Task, moment: Moment, order: Order | None, batch_size: int,
         return jax.random.fold_in(jax.random.fold_in(own, 1), at % n // batch_size)
 
     weight = jnp.ones((updates, batch_size), jnp.float32)
-    starts = offset + batch_size * jnp.arange(updates)
+    starts = offset + batch_size * jnp.arange(updates, dtype=jnp.int32)
     return Batches(_batch(task, positions, weight, starts), None, length, noise)
 
 
@@ -164,7 +164,7 @@ def of_stream(task: Task, moment: Moment, fed: Fed) -> tuple[Batches, jax.Array]
         own = jax.random.fold_in(moment.seed, at // per_epoch + 1)
         return jax.random.fold_in(jax.random.fold_in(own, 1), at % per_epoch)
 
-    batch = Batch(fed.examples, fed.weight, before + jnp.arange(updates))
+    batch = Batch(fed.examples, fed.weight, before + jnp.arange(updates, dtype=jnp.int32))
     return Batches(batch, None, fed.weight.sum(), noise), before
 
 

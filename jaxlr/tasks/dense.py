@@ -65,6 +65,13 @@ _affine = jax.custom_vjp(_plain_affine)
 _affine.defvjp(_affine_forward, _affine_backward)
 
 
+def _alike(weights: jax.Array, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Both in the type that holds either: narrow weights on wider inputs, also where promotion is strict."""
+    with jax.numpy_dtype_promotion("standard"):
+        dtype = jnp.promote_types(weights.dtype, x.dtype)
+    return weights.astype(dtype), x.astype(dtype)
+
+
 def _folded(kernel_init: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
     """Initializer of `[out, in + 1]`: `kernel_init` of a Flax kernel `(in, out)`, transposed, and a zero bias."""
 
@@ -107,7 +114,7 @@ class MLP(linen.Module):
             last = i == len(widths) - 1
             kernel_init = linen.initializers.glorot_uniform() if last else linen.initializers.he_uniform()
             weights = self.param(f"layer_{i}", _folded(kernel_init), (width, x.shape[0] + 1))
-            x = _affine(weights, x)
+            x = _affine(*_alike(weights, x))
             x = x if last else linen.relu(x)
         return x
 

@@ -327,3 +327,24 @@ def test_a_plateau_lowers_the_rate_of_injected_hyperparameters(blobs, scheduled:
     np.testing.assert_allclose(found[0]["rate"], found[1]["rate"], rtol=1e-6)
     rates = found[0]["rate"].values.ravel()
     assert rates[-1] < 0.02 * rates[0]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"epochs": 2},
+        {"updates": 20, "every": 5, "record": ["initial", "step_loss", "gradient_norm"]},
+        {"epochs": 3, "plateau": lambda patience=1: jaxlr.reduce_on_plateau(patience=patience)},
+    ],
+    ids=["epochs", "updates", "plateau"],
+)
+@pytest.mark.parametrize("optimizer", [optimizers.sgd, optimizers.adam])
+def test_in_double_precision_too_no_type_is_promoted_silently(how: dict[str, Any], optimizer: Any) -> None:
+    """The tests run with strict promotion; in float64, whole numbers are of 64 bits by themselves."""
+    space = grid(learning_rate=[0.1, 0.01])
+    single = jaxlr.sweep(experiment(tasks.blobs(), optimizer, **how), space, seeds=2, devices=1)
+    with jax.enable_x64(True):
+        double = jaxlr.sweep(experiment(tasks.blobs(), optimizer, **how), space, seeds=2, devices=1)
+    last = {"epoch": -1} if "epochs" in how else {"step": -1}
+    assert np.isfinite(double["val_loss"]).all()
+    assert double["val_loss"].isel(last).values == pytest.approx(single["val_loss"].isel(last).values, rel=0.3)
