@@ -122,7 +122,9 @@ def sweep(
     Numbers of the space are arguments of the compiled program; whatever else it holds is compiled in, one program for
     each combination. Seed k starts from `fold_in(key, k)` in every setting, so two settings differ by their
     hyperparameters alone, and more seeds leave the earlier ones as they were. A run's numbers depend on its own
-    hyperparameters, its seed and the block's shape, and on nothing else in the sweep.
+    hyperparameters, its seed and the block's shape, and on nothing else in the sweep. With `chunk="auto"` the shape
+    follows from the numbers of settings, seeds and devices, so that a larger sweep may differ from a smaller one by
+    rounding; with a number of members, the shape stays and so does every bit.
 
     Args:
         run: an `experiment`, a pair of functions as a `jaxlr.run(...)`, or a function `train(key, **hyperparameters)`

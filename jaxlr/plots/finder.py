@@ -78,7 +78,7 @@ def _curves(ax: Axes, found: FoundRate) -> None:
     name = "eval_loss" if "eval_loss" in ds else "loss"
     rates, losses = ds["rate"].values, ds[name].transpose("seed", "step").values.astype(np.float64)
     losses = np.where(np.isfinite(losses), losses, np.nan)
-    shown = of_seeds("median and each", len(losses)).replace("seed", "replica")
+    shown = of_seeds("median and each", len(losses))
     ax.plot(rates, losses.T, color=COLORS[0], linewidth=0.6, alpha=0.4)
     ax.plot(rates, _medians(losses), color=COLORS[0], linewidth=1.8, label=f"range test, {shown}")
     drawn, tried = [losses.ravel()], rates
