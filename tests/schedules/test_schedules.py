@@ -20,7 +20,7 @@ from jax.tree_util import Partial
 
 from jaxlr import schedules as s
 from jaxlr.schedules._schedule import CATALOGUE, schedule
-from scripts import schedule_accuracy
+from scripts.suites import schedule_accuracy
 from tests.support.schedule_examples import NAMES, example, factory, names, of_kinds
 
 MAX = 2**31 - 1
