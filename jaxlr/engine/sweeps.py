@@ -158,7 +158,7 @@ def sweep(
 
     >>> import jax.numpy as jnp
     >>> def train(key, lr):
-    ...     return {"loss": (1 - 2 * lr) ** jnp.arange(1, 6)}
+    ...     return {"loss": (1 - 2 * lr) ** jnp.arange(1.0, 6.0)}
     >>> from jaxlr.spaces import grid
     >>> ds = sweep(train, grid(lr=[0.1, 0.25]))
     >>> print(ds["loss"].sel(lr=0.25, seed=0).values)

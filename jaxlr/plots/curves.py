@@ -89,7 +89,7 @@ def panels(
 
     >>> import jax.numpy as jnp
     >>> from jaxlr import grid, sweep
-    >>> ds = sweep(lambda key, lr: {"loss": lr ** jnp.arange(5)}, grid(lr=[0.1, 0.2, 0.3]), seeds=2)
+    >>> ds = sweep(lambda key, lr: {"loss": lr ** jnp.arange(5.0)}, grid(lr=[0.1, 0.2, 0.3]), seeds=2)
     >>> [ax.get_title() for ax in panels(ds, "lr", ["loss"]).axes[:3]]
     ['lr = 0.1', 'lr = 0.2', 'lr = 0.3']
     """
@@ -176,7 +176,7 @@ def overlay(
 
     >>> import jax.numpy as jnp
     >>> from jaxlr import grid, sweep
-    >>> ds = sweep(lambda key, lr: {"loss": lr ** jnp.arange(5)}, grid(lr=[0.1, 0.2, 0.3]), seeds=2)
+    >>> ds = sweep(lambda key, lr: {"loss": lr ** jnp.arange(5.0)}, grid(lr=[0.1, 0.2, 0.3]), seeds=2)
     >>> [text.get_text() for text in overlay(ds).axes[0].get_legend().get_texts()]
     ['0.1', '0.2', '0.3']
     """
@@ -291,7 +291,7 @@ def with_rate(
     >>> import jax.numpy as jnp
     >>> from jaxlr import grid, sweep
     >>> def train(key, lr):
-    ...     return {"loss": lr ** jnp.arange(5), "rate": jnp.full(5, lr)}
+    ...     return {"loss": lr ** jnp.arange(5.0), "rate": jnp.full(5, lr)}
     >>> [ax.get_ylabel() for ax in with_rate(sweep(train, grid(lr=[0.1, 0.2]))).axes]
     ['train loss', 'learning rate']
     """

@@ -108,7 +108,7 @@ def contours(
     >>> import jax.numpy as jnp
     >>> from jaxlr import grid, sweep
     >>> def descend(key, lr):
-    ...     return {"x": (1 - lr) ** jnp.arange(5), "y": (1 - 3 * lr) ** jnp.arange(5)}
+    ...     return {"x": (1 - lr) ** jnp.arange(5.0), "y": (1 - 3 * lr) ** jnp.arange(5.0)}
     >>> ds = sweep(descend, grid(lr=[0.1, 0.5])).isel(seed=0)
     >>> [ax.get_title() for ax in contours(lambda x, y: x**2 + 3 * y**2, ds["x"], ds["y"]).axes]
     ['lr = 0.1', 'lr = 0.5']

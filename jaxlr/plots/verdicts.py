@@ -106,7 +106,7 @@ def diagnosed_sweep(ds: xr.Dataset, found: xr.Dataset, *, title: str = "") -> Fi
 
     >>> import jax.numpy as jnp
     >>> from jaxlr import diagnose, grid, sweep
-    >>> ds = sweep(lambda key, lr: {"loss": (1 - lr) ** jnp.arange(20)}, grid(lr=[0.001, 0.01, 0.1, 0.5]))
+    >>> ds = sweep(lambda key, lr: {"loss": (1 - lr) ** jnp.arange(20.0)}, grid(lr=[0.001, 0.01, 0.1, 0.5]))
     >>> [ax.get_xlabel() for ax in diagnosed_sweep(ds, diagnose(ds)).axes]
     ['step', 'lr']
     """

@@ -170,7 +170,7 @@ def marginal(ds: xr.Dataset, axis: str, metric: str | None = None, *, mode: Mode
         ValueError: the axis is unknown or has one value, or the metric is unknown.
 
     >>> from jaxlr import grid, sweep
-    >>> ds = sweep(lambda key, lr, momentum: {"loss": lr + momentum}, grid(lr=[0.5, 1], momentum=[0, 1]))
+    >>> ds = sweep(lambda key, lr, momentum: {"loss": lr + momentum}, grid(lr=[0.5, 1.0], momentum=[0.0, 1.0]))
     >>> found = marginal(ds, "lr", "loss")
     >>> found.sel(statistic="mean").values.tolist(), found.sel(statistic="best").values.tolist()
     ([1.0, 1.5], [0.5, 1.0])

@@ -207,7 +207,7 @@ def test_a_training_that_stopped_counts_with_its_last_value() -> None:
 def test_one_seed_has_no_spread() -> None:
     found = best(made(LR, final([[3], [2], [1], [4]])))
     assert np.isnan(found.spread)
-    assert str(found) == "lr=0.1: 1 with one seed"
+    assert str(found) == "lr=0.1: val_loss 1 with one seed"
     assert "val_loss_std" not in table(made(LR, final([[3], [2], [1], [4]])))
 
 
