@@ -40,5 +40,6 @@ def diagnose(
         from jaxlr import plots
 
         verdict = f"{found.verdict} ({found.confidence:.0%})"
-        plots.diagnosed_curves({curve.stem: read.losses}, {curve.stem: verdict}).savefig(out)
+        val = None if read.val_losses is None else {"loss": read.val_losses}
+        plots.diagnosed_curves({"loss": read.losses}, {"loss": verdict}, val=val, title=curve.name).savefig(out)
         print(out)

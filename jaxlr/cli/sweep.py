@@ -48,7 +48,7 @@ def sweep(
 ) -> None:
     """Train a small network with every learning rate and momentum, each with every seed, and name the best.
 
-    Prints a row for each setting and the best one by the test loss, writes all curves into OUT and, with several
+    Prints a row for each setting and the best one by the validation loss, writes all curves into OUT and, with several
     learning rates, a figure of the final loss against the rate beside it. Features are standardised and, without
     test data, a fifth of the rows is kept for testing.
     """

@@ -156,7 +156,7 @@ def _advance(run: Run, static: Hyperparameters) -> Callable[..., tuple[Carried, 
 
 
 def _kept(run: Run, carried: Carried, carry: PyTree, metrics: Metrics) -> Carried:
-    """With the weights at the lowest test loss (train loss without test data) so far, where they are kept."""
+    """With the weights at the lowest validation loss (train loss without test data) so far, where they are kept."""
     if carried.score is None:
         return Carried(carry, None, None)
     if "loss" not in metrics and "val_loss" not in metrics:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,10 +15,13 @@ from jaxlr.plots.style import (
     describe,
     is_ladder,
     new_figure,
+    note_cut,
     of_seeds,
     one_axes,
+    ordered,
     shades,
     spans_decades,
+    whole_steps,
 )
 from jaxlr.results import default_metric, direction
 
@@ -31,16 +34,23 @@ if TYPE_CHECKING:
 _FLOOR = 1e-10
 """Smallest value on a logarithmic axis: rates below it change no weight."""
 
+_MOST = 200
+"""Most curves that are drawn into one panel."""
+
 _NAMED = 2 * len(COLORS)
 """Most curves that a legend tells apart."""
 
 
 def _seeds(ax: Axes, values: xr.DataArray, color: Any, name: str | None, style: str = "-") -> None:
-    """Every seed as a thin line and their median as a thick one: for values that span decades."""
+    """Every seed as a thin line and their median as a thick one: for values that span decades.
+
+    Of an even number of seeds it is the lower of the two in the middle: a rate that some seed had.
+    """
     curves = values.transpose("seed", ...)
     x = values[str(curves.dims[1])].values
     ax.plot(x, curves.values.T, color=color, linewidth=0.6, alpha=0.45)
-    ax.plot(x, np.median(curves.values, axis=0), color=color, linewidth=1.8, linestyle=style, label=name)
+    median = np.quantile(curves.values, 0.5, axis=0, method="lower")
+    ax.plot(x, median, color=color, linewidth=1.8, linestyle=style, label=name)
 
 
 def _line(ax: Axes, values: xr.DataArray, color: Any, name: str | None, style: str = "-") -> None:
@@ -103,7 +113,7 @@ def panels(
         for metric, color in zip(metrics, COLORS, strict=False):
             (_seeds if log else _band)(ax, found.curves[metric].isel(setting=i), color, describe(metric))
         ax.set_title(f"{found.over} = {value}", fontsize=9, y=height)
-        _whole_steps(ax, 5)
+        whole_steps(ax, 5)
         if log:
             ax.set_yscale("log")
     for ax in axes.flat[len(found.names) :]:
@@ -125,7 +135,7 @@ def panels(
 
 
 def _pair(ds: xr.Dataset) -> list[str]:
-    """The train and the test accuracy, or losses; those that there are."""
+    """The train and the validation accuracy, or losses; those that there are."""
     for pair in (("accuracy", "val_accuracy"), ("loss", "val_loss")):
         there = [name for name in pair if name in ds]
         if there:
@@ -156,8 +166,9 @@ def overlay(
 ) -> Figure:
     """The curves of all settings in one panel: up to seven with bands over the seeds, more as medians.
 
-    More than seven values of one number are coloured in their order, with a bar of colours beside; other settings
-    have a colour each and a line in the legend.
+    Three values of one number or more are coloured in their order, more than seven with a bar of colours beside; other
+    settings have a colour each and a line in the legend. Of more than 200 settings, 200 are drawn, evenly spaced in
+    what they came to.
 
     Args:
         ds: a result of `sweep`.
@@ -181,27 +192,23 @@ def overlay(
     ['0.1', '0.2', '0.3']
     """
     metric = default_metric(ds, metric)
-    found = settings.curves(ds, over, [metric])
+    whole = settings.curves(ds, over, [metric])
+    found = settings.thinned(whole, metric, _MOST)
     figure, ax = one_axes(ax, 6.4, 4.0)
     _explain(figure, [ax], found, _draw_all(ax, found, metric, log))
     ax.set(xlabel=found.along, ylabel=describe(metric))
-    _whole_steps(ax)
-    ax.set_title(_title(title, found, log), fontsize=10)
+    whole_steps(ax)
+    ax.set_title(_title(title, found, log, len(whole.names)), fontsize=10)
     return figure
 
 
-def _whole_steps(ax: Axes, most: int | Literal["auto"] = "auto") -> None:
-    """Ticks at whole epochs or steps: at most `most`, or as many as fit."""
-    from matplotlib.ticker import MaxNLocator
-
-    ax.xaxis.set_major_locator(MaxNLocator(most, integer=True, steps=[1, 2, 5, 10]))
-
-
-def _title(title: str, found: settings.Curves, log: bool) -> str:
+def _title(title: str, found: settings.Curves, log: bool, of: int) -> str:
     drawn = "median" if len(found.names) > len(COLORS) else "median and each" if log else "mean and range"
     (values, *_) = found.curves.values()
-    seeds = of_seeds(drawn, values.sizes["seed"])
-    return f"{title} ({seeds})" if title else seeds
+    words = of_seeds(drawn, values.sizes["seed"])
+    if len(found.names) < of:
+        words = f"{len(found.names)} of {of:,} settings, {words}"
+    return f"{title} ({words})" if title else words
 
 
 def _draw_all(ax: Axes, found: settings.Curves, metric: str, log: bool) -> ScalarMappable | None:
@@ -210,16 +217,32 @@ def _draw_all(ax: Axes, found: settings.Curves, metric: str, log: bool) -> Scala
     draw = _line if len(found.names) > len(COLORS) else _seeds if log or metric == "rate" else _band
     if colors is None:
         named = len(found.names) <= _NAMED
-        for i, name in enumerate(found.names):
-            style = STYLES[i // len(COLORS) % len(STYLES)]
-            label = name if named else None
-            draw(ax, curves.isel(setting=i), COLORS[i % len(COLORS)], label, style)
+        for place, i in enumerate(_rising(found)):
+            style = STYLES[place // len(COLORS) % len(STYLES)]
+            label = found.names[i] if named else None
+            draw(ax, curves.isel(setting=i), _color(found, place), label, style)
     else:
         assert found.values is not None
         for i in np.argsort(found.values, kind="stable"):
             draw(ax, curves.isel(setting=int(i)), colors.to_rgba(found.values[i]), None)
     _fit_height(ax, curves.values, metric, log)
+    if metric != "rate":
+        note_cut(ax, curves.median("seed").values if draw is _line else curves.values)
     return colors
+
+
+def _rising(found: settings.Curves) -> list[int]:
+    """The settings in the order of their number, where one tells them apart."""
+    if found.values is None:
+        return list(range(len(found.names)))
+    return [int(i) for i in np.argsort(found.values, kind="stable")]
+
+
+def _color(found: settings.Curves, place: int) -> Any:
+    """Ordered colours for three values of a number or more, distinct ones for anything else."""
+    if found.values is not None and len(found.names) > 2:
+        return ordered(len(found.names))[place]
+    return COLORS[place % len(COLORS)]
 
 
 def _ordered_colors(found: settings.Curves) -> ScalarMappable | None:
@@ -296,7 +319,8 @@ def with_rate(
     ['train loss', 'learning rate']
     """
     metric = default_metric(ds, metric)
-    found = settings.curves(ds, over, [metric, "rate"])
+    whole = settings.curves(ds, over, [metric, "rate"])
+    found = settings.thinned(whole, metric, _MOST)
     rates = found.curves["rate"].values
     if not np.isfinite(rates).any():
         raise ValueError(f"the rate must be known to be drawn; here it is {ds.attrs.get('rate_note', 'NaN')}")
@@ -308,7 +332,7 @@ def with_rate(
     _draw_all(below, found, "rate", spans_decades(rates[rates > 0]))
     _explain(figure, [above, below], found, colors)
     above.set(ylabel=describe(metric))
-    above.set_title(_title(title, found, log), fontsize=10)
+    above.set_title(_title(title, found, log, len(whole.names)), fontsize=10)
     below.set(xlabel=found.along, ylabel=describe("rate"))
-    _whole_steps(below)
+    whole_steps(below)
     return figure

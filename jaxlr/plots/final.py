@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from jaxlr.plots import settings
-from jaxlr.plots.style import COLORS, STYLES, describe, is_ladder, number, of_seeds, one_axes, spans_decades
-from jaxlr.results import columns, default_metric, maximised
+from jaxlr.plots.style import (
+    COLORS,
+    STYLES,
+    describe,
+    is_ladder,
+    note_cut,
+    number,
+    of_seeds,
+    one_axes,
+    ordered,
+    spans_decades,
+)
+from jaxlr.results import columns, default_metric, maximised, present
 from jaxlr.results.directions import Mode
 
 if TYPE_CHECKING:
@@ -33,8 +44,8 @@ def final_against(
     lowest to the highest seed. The horizontal axis is logarithmic where the values span more than a decade,
     the vertical one where a loss does. The best setting is ringed, with the 95 % interval of its mean,
     `mean ± t(0.975, S - 1) std / sqrt(S)` over its S seeds; a setting with a seed that diverged is a gap in its line,
-    with a cross below. Where one did, the stable region is shaded: the values around the best, on its line, with which
-    no seed diverged.
+    with a cross at the bad end of the axis. Where one did, the stable region is shaded: the values around the best, on
+    its line, with which no seed diverged.
 
     Args:
         ds: a result of `sweep`.
@@ -66,11 +77,14 @@ def final_against(
     families = _families(ds, axis)
     # Sampled settings share nothing with one another: they are points, not lines.
     joined = 2 * len(families) <= len(values)
+    colors = _colors(ds, axis, families)
     for i, (name, rows) in enumerate(families.items() if joined else [("", np.arange(len(values)))]):
         rows = rows[np.argsort(tried[axis][rows], kind="stable")]
         style = STYLES[i // len(COLORS) % len(STYLES)] if joined else ""
-        _final_line(ax, tried[axis][rows], values[rows], (i, style, name))
+        _final_line(ax, tried[axis][rows], values[rows], _Look(colors[i], style, name))
+        _cross_out(ax, tried[axis][rows], values[rows], colors[i], i % 8, more)
     _scale(ax, tried[axis], values, more)
+    note_cut(ax, values)
     best = _mark_best(ax, tried[axis], values, more)
     if joined and best is not None:
         _shade_stable(ax, tried[axis], values, families, best)
@@ -84,29 +98,59 @@ def final_against(
     return figure
 
 
+class _Look(NamedTuple):
+    """A line's colour, its style (none for points) and its name."""
+
+    color: Any
+    style: str
+    name: str
+
+
 def _families(ds: xr.Dataset, axis: str) -> dict[str, np.ndarray]:
-    """The settings that differ in nothing but the horizontal axis, by what they share in words."""
+    """The settings that differ in nothing but the horizontal axis, by what they share in words, numbers rising."""
     others = {name: column for name, column in settings.varying(ds).items() if name != axis}
     rows: dict[str, list[int]] = {}
     for i, shared in enumerate(settings.in_words(others, len(columns(ds)[axis]))):
         rows.setdefault(shared, []).append(i)
-    return {name: np.array(members) for name, members in rows.items()}
+    families = {name: np.array(members) for name, members in rows.items()}
+    numbers = _numbers(others, families)
+    return families if numbers is None else dict(sorted(families.items(), key=lambda one: numbers[one[0]]))
 
 
-def _final_line(ax: Axes, x: np.ndarray, values: np.ndarray, look: tuple[int, str, str]) -> None:
-    """Values `[settings, seeds]` against `x [settings]`; NaN leaves a gap and a cross at the lower edge."""
-    i, style, name = look
-    color, mean = COLORS[i % len(COLORS)], values.mean(axis=1)
+def _numbers(others: Mapping[str, np.ndarray], families: Mapping[str, np.ndarray]) -> dict[str, float] | None:
+    """The number that tells each family from the others, if one does."""
+    if len(others) != 1:
+        return None
+    (column,) = others.values()
+    if column.dtype.kind not in "fi" or not present(column).all():
+        return None
+    return {name: float(column[rows[0]]) for name, rows in families.items()}
+
+
+def _colors(ds: xr.Dataset, axis: str, families: Mapping[str, np.ndarray]) -> list[Any]:
+    """Ordered colours for the values of a number, distinct ones for anything else."""
+    others = {name: column for name, column in settings.varying(ds).items() if name != axis}
+    if _numbers(others, families) is not None and len(families) > 2:
+        return ordered(len(families))
+    return [COLORS[i % len(COLORS)] for i in range(max(len(families), 1))]
+
+
+def _final_line(ax: Axes, x: np.ndarray, values: np.ndarray, look: _Look) -> None:
+    """Values `[settings, seeds]` against `x [settings]`; NaN leaves a gap."""
+    color, mean = look.color, values.mean(axis=1)
     low, high = values.min(axis=1), values.max(axis=1)
-    ax.plot(x, mean, marker="o", linestyle=style, markersize=3.5, color=color, linewidth=1.3, label=name or None)
-    if style and values.shape[1] > 1:
+    ax.plot(x, mean, "o", linestyle=look.style, markersize=3.5, color=color, linewidth=1.3, label=look.name or None)
+    if look.style and values.shape[1] > 1:
         ax.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0)
     elif values.shape[1] > 1:
         ax.vlines(x, low, high, color=color, alpha=0.4, linewidth=1)
-    gone = x[~np.isfinite(mean)]
-    height = np.full(len(gone), 0.03 + 0.035 * (i % 8))
-    crosses = ax.plot(gone, height, "x", color=color, markersize=5, markeredgewidth=1.3)
-    crosses[0].set_transform(ax.get_xaxis_transform())
+
+
+def _cross_out(ax: Axes, x: np.ndarray, values: np.ndarray, color: Any, place: int, more: bool) -> None:
+    """A cross for each setting with a lost seed, where the worst values are: at the top for a loss."""
+    gone, away = x[~np.isfinite(values.mean(axis=1))], 0.03 + 0.035 * place
+    height = np.full(len(gone), away if more else 1 - away)
+    ax.plot(gone, height, "x", color=color, markersize=5, markeredgewidth=1.3, transform=ax.get_xaxis_transform())
 
 
 def _mark_best(ax: Axes, x: np.ndarray, values: np.ndarray, maximise: bool) -> int | None:
@@ -120,7 +164,8 @@ def _mark_best(ax: Axes, x: np.ndarray, values: np.ndarray, maximise: bool) -> i
     seeds, beside = values.shape[1], means[at]
     if seeds > 1:
         half = stats.t.ppf(0.975, seeds - 1) * values[at].std(ddof=1) / np.sqrt(seeds)
-        ax.errorbar(x[at], means[at], half, color="black", capsize=3, linewidth=1.2, zorder=3)
+        words = "95 % interval of the mean"
+        ax.errorbar(x[at], means[at], half, color="black", capsize=3, linewidth=1.2, zorder=3, label=words)
         end = means[at] + (half if maximise else -half)
         beside = end if end > 0 or ax.get_yscale() == "linear" else means[at]
     ax.plot(x[at], means[at], "o", markersize=11, markerfacecolor="none", markeredgecolor="black")

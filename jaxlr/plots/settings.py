@@ -87,6 +87,20 @@ def curves(ds: xr.Dataset, over: str | None, metrics: list[str]) -> Curves:
     return Curves(describe(apart[0]) if len(apart) == 1 else "setting", names, values, found, along)
 
 
+def thinned(found: Curves, metric: str, most: int) -> Curves:
+    """At most so many of the settings, evenly spaced in what the metric came to, the best and the worst among them."""
+    count = len(found.names)
+    if count <= most:
+        return found
+    ends = found.curves[metric].isel({found.along: -1}).mean("seed", skipna=False).values
+    chosen = np.sort(np.argsort(ends, kind="stable")[np.linspace(0, count - 1, most).round().astype(int)])
+    return found._replace(
+        names=[found.names[i] for i in chosen],
+        values=None if found.values is None else found.values[chosen],
+        curves={name: values.isel(setting=chosen) for name, values in found.curves.items()},
+    )
+
+
 def _check_apart(over: str, column: np.ndarray, others: list[str]) -> None:
     different = len(np.unique(column))
     if different < len(column):

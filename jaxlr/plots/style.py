@@ -7,7 +7,7 @@ dark page too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -28,9 +28,9 @@ DECADES = 1e5
 
 _NAMES = {
     "accuracy": "train accuracy",
-    "val_accuracy": "test accuracy",
+    "val_accuracy": "validation accuracy",
     "loss": "train loss",
-    "val_loss": "test loss",
+    "val_loss": "validation loss",
     "rate": "learning rate",
 }
 
@@ -39,7 +39,7 @@ def describe(name: str) -> str:
     """A variable's or hyperparameter's name in words.
 
     >>> describe("val_loss"), describe("weight_decay")
-    ('test loss', 'weight decay')
+    ('validation loss', 'weight decay')
     """
     return _NAMES.get(name, name.replace("_", " "))
 
@@ -104,6 +104,37 @@ def shades() -> Colormap:
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("shades", mpl.colormaps["cividis"](np.linspace(0, 0.87, 64)))
+
+
+def ordered(count: int) -> list[Any]:
+    """Colours for so many values in their order.
+
+    >>> [mpl.colors.to_hex(color) for color in ordered(3)]
+    ['#00224e', '#6f7073', '#dcc859']
+    """
+    return list(shades()(np.linspace(0, 1, count)))
+
+
+def whole_steps(ax: Axes, most: int | Literal["auto"] = "auto") -> None:
+    """Ticks at whole epochs or steps: at most `most`, or as many as fit."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(most, integer=True, steps=[1, 2, 5, 10]))
+
+
+def note_cut(ax: Axes, drawn: np.ndarray) -> None:
+    """Say above the axes how far what was drawn goes on beyond them."""
+    found, (_, top) = drawn[np.isfinite(drawn)], ax.get_ylim()
+    if found.size and found.max() > top:
+        ax.annotate(
+            f"cut off: up to {number(float(found.max()))} \N{UPWARDS ARROW}",
+            (1, 1),
+            xycoords="axes fraction",
+            ha="right",
+            va="bottom",
+            fontsize=7,
+            color="0.35",
+        )
 
 
 def new_figure(

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jaxlr.plots import settings
-from jaxlr.plots.style import ceiling, describe, new_figure, number, of_seeds, one_axes, spans_decades
+from jaxlr.plots.style import (
+    ceiling,
+    describe,
+    new_figure,
+    note_cut,
+    number,
+    of_seeds,
+    one_axes,
+    spans_decades,
+    whole_steps,
+)
 from jaxlr.results import columns
 
 if TYPE_CHECKING:
@@ -30,14 +40,24 @@ VERDICT_COLORS = {
 """Green, red, purple and yellow for the four ideal curves of the textbook; the rest keep apart from them."""
 
 
+_WRITTEN = 120
+"""Most cells of a map that have a number in them."""
+
+
 def diagnosed_curves(
-    curves: Mapping[str, Any], verdicts: Mapping[str, str], *, title: str = "", ax: Axes | None = None
+    curves: Mapping[str, Any],
+    verdicts: Mapping[str, str],
+    *,
+    val: Mapping[str, Any] | None = None,
+    title: str = "",
+    ax: Axes | None = None,
 ) -> Figure:
     """Loss curves over the course of the training, each in the colour of its verdict.
 
     Args:
         curves: name -> losses `[T]`.
         verdicts: name -> verdict, or a line of text that begins with one.
+        val: name -> validation losses `[V]` of the same training, drawn dashed.
         title: a line above.
         ax: where to draw; by default a new figure.
 
@@ -59,8 +79,11 @@ def diagnosed_curves(
         x = np.linspace(0, 100, len(values))
         ax.plot(x, values, color=_color(verdicts[name]), linewidth=1.8, label=f"{name}: {verdicts[name]}")
         _mark_divergence(ax, x, values)
-    _heights(ax, np.concatenate(drawn))
-    ax.set(xlabel="share of the training, %", ylabel="train loss")
+    for name, losses in (val or {}).items():
+        x, values = np.linspace(0, 100, len(losses)), np.asarray(losses, float)
+        ax.plot(x, values, "--", color=_color(verdicts[name]), linewidth=1.2, label=f"{name}: {describe('val_loss')}")
+    _heights(ax, drawn)
+    ax.set(xlabel="share of the training, %", ylabel="train loss" if val is None else "loss")
     ax.set_title(title, fontsize=10)
     ax.legend(fontsize=8, frameon=False)
     return figure
@@ -79,14 +102,16 @@ def _mark_divergence(ax: Axes, x: np.ndarray, values: np.ndarray) -> None:
         ax.plot(x[finite[-1]], values[finite[-1]], "x", color="black", markersize=7)
 
 
-def _heights(ax: Axes, values: np.ndarray) -> None:
-    """All that is worth an axis: of losses that explode, only their beginning."""
+def _heights(ax: Axes, drawn: list[np.ndarray]) -> None:
+    """All that is worth an axis: where every curve starts, and of losses that explode only their beginning."""
+    values = np.concatenate(drawn)
     if not values.size:
         return
-    top = ceiling(values)
+    top = max(ceiling(values), *(float(curve[0]) for curve in drawn if curve.size))
     if top < values.max():
         low = min(float(values.min()), 0.0)
         ax.set_ylim(low - 0.03 * (top - low), top * 1.05)
+        note_cut(ax, values)
 
 
 def diagnosed_sweep(ds: xr.Dataset, found: xr.Dataset, *, title: str = "") -> Figure:
@@ -146,6 +171,8 @@ def _draw_curves(ax: Axes, curves: settings.Curves, verdicts: np.ndarray) -> Non
         ax.set_yscale("log")
         first = medians.values[:, 0]
         ax.set_ylim(found.min() / 1.5, min(found.max() * 1.5, 10 * np.median(first[np.isfinite(first)])))
+    note_cut(ax, found)
+    whole_steps(ax)
     ax.set(xlabel=curves.along, ylabel=describe("loss"))
 
 
@@ -157,7 +184,7 @@ def _draw_final(ax: Axes, ds: xr.Dataset, name: str, values: np.ndarray, verdict
     ax.scatter(values, finals, c=colors, s=55, zorder=2)
     gone = values[~np.isfinite(finals)]
     if len(gone):
-        ax.plot(gone, np.full(len(gone), 0.04), "x", color="black", transform=ax.get_xaxis_transform())
+        ax.plot(gone, np.full(len(gone), 0.96), "x", color="black", transform=ax.get_xaxis_transform())
     if spans_decades(values):
         ax.set_xscale("log")
     if spans_decades(finals):
@@ -174,13 +201,15 @@ def _draw_map(
     ax.grid(False)
     for x, y, verdict, confidence in zip(i, j, verdicts, confidences, strict=True):
         ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=VERDICT_COLORS[str(verdict)], edgecolor="white"))
-        if len(verdicts) <= 120:
+        if len(verdicts) <= _WRITTEN:
             ink = "black" if verdict in ("slow", "cannot-tell", "overfitting") else "white"
             ax.text(x, y, f"{100 * confidence:.0f}", ha="center", va="center", fontsize=8, color=ink)
     ax.set_xticks(range(len(across)), [number(value) for value in across.tolist()], rotation=90 * (len(across) > 8))
     ax.set_yticks(range(len(up)), [number(value) for value in up.tolist()])
     ax.set(xlim=(-0.5, len(across) - 0.5), ylim=(-0.5, len(up) - 0.5))
     ax.set(xlabel=describe(over[0]), ylabel=describe(over[1]))
+    if len(verdicts) <= _WRITTEN:
+        ax.set_title("in the cells: the verdict's confidence in %", fontsize=8, loc="right")
 
 
 def _draw_counts(ax: Axes, verdicts: np.ndarray) -> None:

@@ -20,9 +20,9 @@ def test_the_line_of_the_readme_in_a_fresh_process(tmp_path: Path) -> None:
     done = command.jaxlr(*line, "--out", tmp_path / "run.nc")
     assert done.returncode == 0, done.stderr
     head, *rows, best, data, figure = done.stdout.splitlines()
-    assert " ".join(head.split()) == "learning rate beta 1 test loss test accuracy train loss diverged"
+    assert " ".join(head.split()) == "learning rate beta 1 validation loss validation accuracy train loss diverged"
     assert len(rows) == 10
-    assert best.startswith("best by test loss: optimizer=adam, learning_rate=")
+    assert best.startswith("best by validation loss: optimizer=adam, learning_rate=")
     assert (data, figure) == (str(tmp_path / "run.nc"), str(tmp_path / "run.png"))
     assert Path(figure).stat().st_size > 5000
     ds = load(data)

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.colors import to_rgb
 
 from jaxlr import grid, plots, results, sampled, zipped
 from jaxlr.spaces import Space, log_uniform, uniform
 
 NAN = float("nan")
+INTERVAL = "95 % interval of the mean"
 
 
 def made(space: Space, values: Any, metric: str = "val_loss") -> xr.Dataset:
@@ -32,7 +34,7 @@ def test_one_line_for_each_combination_of_the_others() -> None:
     assert first == [(0.01, 3), (0.1, 1), (1.0, 6)]
     assert second == [(0.01, 4), (0.1, 2), (1.0, 6)]
     assert best == [(0.1, 1)]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["momentum 0", "momentum 0.9"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["momentum 0", "momentum 0.9", INTERVAL]
     assert ax.get_xscale() == "log"
     assert ax.get_yscale() == "linear"
     assert ax.texts[0].get_text() == "best: 1 at 0.1"
@@ -44,9 +46,34 @@ def test_a_diverged_setting_is_a_gap_and_a_cross() -> None:
     np.testing.assert_array_equal(line, [(0.1, 1), (0.2, NAN), (0.3, 3)])
     assert best == [(0.1, 1)]
     ((cross,),) = drawn(ax, "x")
-    assert cross[0] == 0.2
+    assert cross == (0.2, pytest.approx(0.97)), "at the upper end, where the worst losses are"
     assert "a seed diverged" in [text.get_text() for text in ax.get_legend().get_texts()]
     assert ax.get_xscale() == "linear"
+
+
+def test_a_diverged_accuracy_is_at_the_lower_end() -> None:
+    ds = made(grid(lr=[0.1, 0.2]), [[0.9, 0.9], [0.8, NAN]], "val_accuracy")
+    ((cross,),) = drawn(plots.final_against(ds, "lr", "val_accuracy").axes[0], "x")
+    assert cross == (0.2, pytest.approx(0.03))
+
+
+def test_numbers_rise_in_the_legend_and_in_their_colours() -> None:
+    space = grid(momentum=[0.9, 0.0, 0.5], lr=[0.1, 0.2])
+    ax = plots.final_against(made(space, np.ones((6, 1))), "lr").axes[0]
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["momentum 0", "momentum 0.5", "momentum 0.9"]
+    lightness = [np.mean(to_rgb(line.get_color())) for line in ax.lines if line.get_label() in names]
+    assert lightness == sorted(lightness)
+    assert len(set(lightness)) == 3
+
+
+def test_what_is_cut_off_is_said() -> None:
+    values = [[1.0, 1.1], [1.2, 1.3], [1e9, 1e9]]
+    ax = plots.final_against(made(grid(lr=[0.1, 0.2, 0.3]), values), "lr").axes[0]
+    assert ax.get_ylim()[1] < 1e9
+    assert "cut off: up to 1e9" in " ".join(text.get_text() for text in ax.texts)
+    whole = plots.final_against(made(grid(lr=[0.1, 0.2]), [[1.0], [2.0]]), "lr").axes[0]
+    assert "cut off" not in " ".join(text.get_text() for text in whole.texts)
 
 
 def test_the_band_is_the_range_of_the_seeds() -> None:
@@ -62,7 +89,7 @@ def test_accuracy_is_maximised_and_stays_linear() -> None:
     assert drawn(ax, "o")[-1] == [(0.2, 0.9)]
     assert ax.get_yscale() == "linear"
     assert ax.get_title() == "Wine (one seed)"
-    assert ax.get_ylabel() == "final test accuracy"
+    assert ax.get_ylabel() == "final validation accuracy"
 
 
 def test_losses_over_decades_are_logarithmic() -> None:
@@ -83,7 +110,7 @@ def test_sampled_settings_are_points() -> None:
     line = ax.lines[0]
     assert line.get_linestyle() in ("None", "")
     assert sorted(line.get_xdata()) == sorted(row["lr"] for row in space.rows())
-    assert ax.get_legend() is None
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [INTERVAL]
 
 
 @pytest.mark.parametrize("space", [zipped(lr=[0.1, 0.2], n=[1, 2]), grid(lr=[0.1]) + grid(lr=[0.2], m=[0.5])])

@@ -164,7 +164,7 @@ def test_one_high_curve_does_not_flatten_the_others() -> None:
 def test_the_rate_is_below_its_curve() -> None:
     ds = made(SPACES["one axis"])
     above, below = plots.with_rate(ds).axes
-    assert above.get_ylabel() == "test loss"
+    assert above.get_ylabel() == "validation loss"
     assert below.get_ylabel() == "learning rate"
     assert above.get_shared_x_axes().joined(above, below)
     np.testing.assert_allclose(below.lines[0].get_ydata(), ds["rate"].isel(lr=0, seed=0))
@@ -226,7 +226,7 @@ def test_a_heat_map_of_sampled_settings_has_points() -> None:
 def test_parallel_coordinates_end_at_the_metric() -> None:
     ds = made(SPACES["concatenated"], diverged=(1,))
     ax = plots.parallel_coordinates(ds).axes[0]
-    assert [text.get_text() for text in ax.get_xticklabels()] == ["name", "lr", "momentum", "final test loss"]
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["name", "lr", "momentum", "final validation loss"]
     words = [text.get_text() for text in ax.texts]
     assert "absent" in words
     assert "a seed diverged" in words
@@ -294,3 +294,29 @@ def test_ordered_colours_run_from_dark_to_light_and_stay_legible_on_white() -> N
     lightness = [luminance(to_hex(shades()(x))) for x in np.linspace(0, 1, 12)]
     assert (np.diff(lightness) > 0).all()
     assert 1.05 / (lightness[-1] + 0.05) > 1.5
+
+
+def test_many_settings_are_thinned_with_a_note() -> None:
+    """The best and the worst are among those drawn."""
+    space = grid(lr=jaxlr.spaces.log_range(1e-5, 1, 1000))
+    ends = np.random.default_rng(0).permutation(1000).astype(float)
+    curves = np.stack([np.full((2, 3), end) for end in ends])
+    ds = results.label(space, {"loss": curves}, np.ones((1000, 2), bool), {}, "epoch")
+    ax = plots.overlay(ds).axes[0]
+    assert ax.get_title() == "200 of 1,000 settings, median of 2 seeds"
+    heights = sorted(line.get_ydata()[0] for line in ax.lines)
+    assert len(heights) == 200
+    assert (heights[0], heights[-1]) == (0, 999)
+
+
+def test_the_middle_of_an_even_number_of_seeds_is_a_rate_that_one_had() -> None:
+    rates = np.array([[[0.1, 0.1], [0.1, 0.01]]])
+    ds = results.label(grid(patience=[2]), {"loss": rates, "rate": rates}, np.ones((1, 2), bool), {}, "epoch")
+    below = plots.with_rate(ds).axes[1]
+    assert below.lines[-1].get_ydata().tolist() == [0.1, 0.01]
+
+
+def test_an_overlay_names_a_few_numbers_from_small_to_large() -> None:
+    ds = made(grid(lr=[0.1, 0.001, 0.01]))
+    ax = plots.overlay(ds).axes[0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["0.001", "0.01", "0.1"]

@@ -38,6 +38,15 @@ def test_curves_have_the_colours_of_their_verdicts() -> None:
     assert sum(line.get_marker() == "x" for line in ax.lines) == 1
 
 
+def test_the_start_of_a_curve_and_its_validation_losses_are_seen() -> None:
+    fast = 50 * np.exp(-T) + 0.1
+    ax = plots.diagnosed_curves({"run": fast}, {"run": "healthy"}, val={"run": fast[::4] + 0.1}).axes[0]
+    assert ax.get_ylim()[1] > fast[0]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["run: healthy", "run: validation loss"]
+    assert [line.get_linestyle() for line in ax.lines] == ["-", "--"]
+    assert [line.get_xdata()[-1] for line in ax.lines] == [100, 100]
+
+
 def test_curves_without_a_verdict_are_refused() -> None:
     with pytest.raises(ValueError, match="verdicts must have one for every curve, got none for 'a'"):
         plots.diagnosed_curves({"a": T}, {})
