@@ -93,7 +93,10 @@ class FoundRate(NamedTuple):
     def __str__(self) -> str:
         if self.recommendation is None:
             return f"no recommendation: {self.reason}"
-        found = f"{self.recommendation:.2g}, sweep {self.low:.2g} to {self.high:.2g}, confidence {self.confidence:.2f}"
+        budget = "" if self.race is None else f" for {self.race.sizes['step']} updates"
+        found = f"{self.recommendation:.2g}{budget}, sweep {self.low:.2g} to {self.high:.2g}"
+        if np.isfinite(self.confidence):
+            found += f"; {self.confidence:.0%} of resampled seeds agree"
         return f"{found}; {self.reason}" if self.reason else found
 
 

@@ -128,7 +128,10 @@ def test_find_lr_twice_compiles_once_and_brackets_the_answer() -> None:
     assert set(found.suggestions) >= set(jaxlr.finder.published.PUBLISHED)
     same = jaxlr.find_lr(simple, optax.sgd, **SIZES, devices=1)
     assert same[:6] == found[:6]
-    assert str(found).startswith(f"{found.recommendation:.2g}, sweep ")
+    assert str(found) == (
+        f"{found.recommendation:.2g} for {SIZES['steps']} updates, sweep {found.low:.2g} to {found.high:.2g}; "
+        "100% of resampled seeds agree"
+    )
 
 
 def test_the_lowest_loss_is_found_behind_a_peak() -> None:
