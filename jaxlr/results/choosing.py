@@ -127,7 +127,7 @@ def best(
     if not usable.any():
         raise ValueError(f"no setting has a finite {metric} for every seed: {_counts(ds)}")
     row = int(np.argmin(np.where(usable, -scores if more else scores, np.inf)))
-    shown = {name: column[row].item() for name, column in tried.items() if present(column)[row]}
+    shown = {name: column[row : row + 1].tolist()[0] for name, column in tried.items() if present(column)[row]}
     status, seeds = flat(ds, ds["status"]), values.shape[1]
     return Best(
         as_given(ds, shown),
@@ -207,7 +207,7 @@ def _cliffs(
             if len(at):
                 place = at[column[at] == nearest(column[at])][0]
                 if diverged[place]:
-                    yield Cliff(name, column[place].item(), int(diverged[place]))
+                    yield Cliff(name, float(column[place]), int(diverged[place]))
 
 
 def _equal(column: np.ndarray, value: Any) -> np.ndarray:

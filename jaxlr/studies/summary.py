@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from jaxlr.results import best, columns
 from jaxlr.studies import claims
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ _SWEPT = {
 }
 """Study -> the hyperparameter that it varies."""
 
+_TUTORIAL = (
+    "[Understand the Impact of Learning Rate on Neural Network Performance]"
+    "(https://machinelearningmastery.com/understand-the-dynamics-of-learning-rate-on-deep-learning-neural-networks/)"
+)
+
 
 def summarize(results: Mapping[str, xr.Dataset]) -> str:
     """The summary in Markdown.
@@ -35,6 +41,7 @@ def summarize(results: Mapping[str, xr.Dataset]) -> str:
     if trained:
         first = next(iter(trained.values()))
         parts.append(_conditions(first))
+        parts.append(_conclusions(trained))
         parts.append(_settings(trained))
         parts.append(_claims(trained))
     else:
@@ -44,12 +51,39 @@ def summarize(results: Mapping[str, xr.Dataset]) -> str:
 
 def _conditions(ds: xr.Dataset) -> str:
     text = (
+        f"The experiments of the tutorial {_TUTORIAL} (Jason Brownlee, Machine Learning Mastery): "
         f"{ds.sizes['seed']} seeds of {ds.sizes['epoch']} epochs each; jaxlr {ds.attrs['jaxlr']}, "
         f"JAX {ds.attrs['jax']}, {ds.attrs['backend']}.\n"
     )
     if ds.sizes["epoch"] != 200:
         text += "\nThe tutorial's claims are about 200 epochs; epochs that they name are scaled to this run.\n"
     return text
+
+
+def _conclusions(trained: Mapping[str, xr.Dataset]) -> str:
+    """The best of each study, and what it cannot be told from."""
+    rows = [
+        "## In short\n",
+        "By the mean test accuracy at the last epoch; ties by Student's t, paired over the seeds.\n",
+    ]
+    for name, ds in trained.items():
+        over = _SWEPT[name]
+        try:
+            found = best(ds, "val_accuracy")
+        except ValueError:
+            rows.append(f"- {name}: every setting diverged.")
+            continue
+        values = columns(ds)[over]
+        ties = ", ".join(_label(values[row]) for row in found.ties)
+        unsure = f", which {found.seeds} seeds cannot tell from {ties}" if ties else ""
+        spread = f" ± {found.spread:.3f}" if found.seeds > 1 else ""
+        words = f"{over.replace('_', ' ')} {_label(values[found.row])}"
+        rows.append(f"- {name}: the best is {words} ({found.value:.3f}{spread}){unsure}.")
+    return "\n".join(rows) + "\n"
+
+
+def _label(value: object) -> str:
+    return str(value) if isinstance(value, str) else f"{value:g}"
 
 
 def _settings(trained: Mapping[str, xr.Dataset]) -> str:
@@ -64,9 +98,8 @@ def _settings(trained: Mapping[str, xr.Dataset]) -> str:
         for value in ds[over].values:
             one = ds.sel({over: value})
             metrics = " | ".join(_mean(one[m].isel(epoch=-1)) for m in ("accuracy", "val_accuracy", "loss", "val_loss"))
-            label = value if isinstance(value, str) else f"{value:g}"
             diverged = int((one["status"] == "diverged").sum())
-            rows.append(f"| {name} | {over.replace('_', ' ')} {label} | {metrics} | {diverged} |")
+            rows.append(f"| {name} | {over.replace('_', ' ')} {_label(value)} | {metrics} | {diverged} |")
     return "\n".join(rows) + "\n"
 
 
