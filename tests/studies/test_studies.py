@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,13 @@ def test_every_promised_file_is_written(counted, tmp_path: Path) -> None:
         assert path.stat().st_size > 1000
     summary = (tmp_path / "summary.md").read_text()
     assert "| optimizers | optimizer adam |" in summary
+    conclusions = re.findall(r"^- ([\w-]+): the best is (.+) \(", summary, flags=re.MULTILINE)
+    for name, words in conclusions:
+        swept = results[name][{"learning-rate": "learning_rate", "plateau": "patience"}.get(name, name.rstrip("s"))]
+        means = results[name]["val_accuracy"].isel(epoch=-1).mean("seed")
+        value = swept.values[int(means.values.argmax())]
+        assert words.split()[-1] == (value if isinstance(value, str) else f"{value:g}")
+    assert len(conclusions) == 5
     for claim in ("1", "12", "19b"):
         assert f"| {claim} | " in summary
     assert "scaled to this run" in summary
