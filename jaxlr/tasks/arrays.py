@@ -79,14 +79,28 @@ def float_array(name: str, value: Any) -> np.ndarray:
 
 
 def label_array(name: str, value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype.kind in "USO":
+        advice = f"np.unique({name}, return_inverse=True)[1] counts classes"
+        raise TypeError(f"{name} must be integer labels, got {array.dtype.name.rstrip('0123456789')}s: {advice}")
     labels = any_array(name, value)
     if labels.ndim != 1:
-        raise ValueError(f"{name} must be labels [N], got the shape {labels.shape}")
+        raise ValueError(f"{name} must be labels [N], got the shape {labels.shape}: {_of_shape(name, labels)}")
     if not np.issubdtype(labels.dtype, np.integer):
-        raise TypeError(f"{name} must be integer labels, got the type {labels.dtype}")
+        advice = f": give {name}.astype(int)" if (labels == labels.round()).all() else ""
+        raise TypeError(f"{name} must be integer labels, got the type {labels.dtype}{advice}")
     if labels.min() < 0:
         raise ValueError(f"{name} must be labels from 0, got {labels.min()}")
     return labels.astype(np.int32)
+
+
+def _of_shape(name: str, labels: np.ndarray) -> str:
+    """What to do with labels that are no row."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        return f"give {name}.ravel()"
+    if labels.ndim == 2 and ((labels == 0) | (labels == 1)).all() and (labels.sum(axis=1) == 1).all():
+        return f"they are one-hot, so give {name}.argmax(1)"
+    return "tasks.supervised takes targets of any shape, such as a text's next tokens, with a loss of your own"
 
 
 def columns(targets: np.ndarray) -> np.ndarray:
