@@ -133,7 +133,7 @@ def test_bfloat16_parameters_stay_so(name: str) -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: optimizers.sgd(0.0), "learning_rate must be positive, got 0.0"),
+        (lambda: optimizers.sgd(-0.1), "learning_rate must be zero or more, got -0.1"),
         (lambda: optimizers.adam(float("nan")), "learning_rate must be finite, got nan"),
         (lambda: optimizers.sgd(0.1, momentum=1.5), "momentum must be between 0 and 1, got 1.5"),
         (lambda: optimizers.rmsprop(rho=-0.1), "rho must be between 0 and 1"),

@@ -104,7 +104,7 @@ def accumulate_on_plateau(
 
     Returns:
         An Optax transformation, called once a batch; its updates are zero until k gradients are in. `update`
-        takes `value=`, the metric, or None in a step that has none.
+        takes `value=`, the metric, or None in a step that has none; the optimizer is given it, too.
 
     Raises:
         ValueError: the plateau's `min_value` is zero, which sets no bound.
@@ -149,6 +149,7 @@ def accumulate_on_plateau(
         observed = state.observed
         if value is not None:
             observed = observe(plateau, accumulation_size, observed, value)
+            extra_args["value"] = value  # the optimizer may want it, too
         updates, inner = multi_steps(observed).update(updates, state.multi_steps, params, **extra_args)
         return updates, AccumulateOnPlateauState(observed, inner)
 

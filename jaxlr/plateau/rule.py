@@ -28,7 +28,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxlr import _checks
-from jaxlr.plateau.semantics import IMPROVED, STEP, as_float
+from jaxlr.plateau.semantics import IMPROVED, STEP, as_float, as_scalar
 from jaxlr.plateau.state import Numbers, PlateauState
 
 __all__ = ["SEMANTICS", "Plateau", "reduce_on_plateau", "whole_number"]
@@ -54,9 +54,12 @@ class Plateau(Numbers):
 
         Returns:
             The state.
+
+        Raises:
+            ValueError: `value` is more than one number.
         """
         # Each leaf has a buffer of its own, so that the state can be donated.
-        value = jnp.array(as_float(value))
+        value = jnp.array(as_scalar("value", value))
         return PlateauState(
             value=value,
             best=jnp.full_like(value, jnp.inf if self.mode == "min" else -jnp.inf),
@@ -80,8 +83,11 @@ class Plateau(Numbers):
 
         Returns:
             The state; `reduced` and `improved` tell what this metric did.
+
+        Raises:
+            ValueError: `metric` is more than one number.
         """
-        metric = jnp.asarray(metric, state.best.dtype)
+        metric = as_scalar("metric", metric).astype(state.best.dtype)
         event = jnp.isnan(metric)
         if self.semantics == "default":
             event |= metric == (-jnp.inf if self.mode == "min" else jnp.inf)

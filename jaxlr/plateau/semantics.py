@@ -23,6 +23,14 @@ def as_float(value: ArrayLike) -> jax.Array:
     return jnp.asarray(value, float)
 
 
+def as_scalar(name: str, value: ArrayLike) -> jax.Array:
+    """One number in the default float type; frameworks hand a metric over as an array of shape `(1,)`, too."""
+    array = as_float(value)
+    if array.size != 1:
+        raise ValueError(f"{name} must be a scalar, got an array of shape {array.shape}")
+    return array.reshape(())
+
+
 def _gain(plateau: Numbers, state: PlateauState, metric: jax.Array) -> jax.Array:
     """How much better the metric is than the best."""
     gain = state.best - metric if plateau.mode == "min" else metric - state.best

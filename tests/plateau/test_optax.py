@@ -77,10 +77,10 @@ def test_nan_loss_is_reported_and_lowers_nothing():
     assert state.plateau.nan_events == 2
 
 
-def test_nan_spoils_its_own_window_only():
+def test_nan_is_left_out_of_its_window():
     tx = scale_by_plateau(reduce_on_plateau(factor=0.5, patience=1), accumulation_size=2)
     state, applied = scales(tx, [math.nan, 1.0, 1.0, 1.0, 1.0, 1.0])
-    assert applied.tolist() == [1.0] * 5 + [0.5]
+    assert applied.tolist() == [1.0] * 3 + [0.5] * 2 + [0.25]
     assert (state.plateau.nan_events, state.plateau.best) == (1, 1.0)
 
 
