@@ -1,4 +1,4 @@
-"""The optimizers of Keras 2.3.1 as Optax transformations, with the defaults of that time.
+"""The optimizers of Keras 2.3.1 as Optax transformations, with the defaults of that time; and all by name.
 
 Each is a function from hyperparameters to an `optax.GradientTransformation`. Every hyperparameter may be a traced
 array, and `learning_rate` may be a number or a schedule `step -> lr`. The state is a NamedTuple with `count` (updates
@@ -9,16 +9,20 @@ root, accumulators start at zero.
 
 from __future__ import annotations
 
+import ast
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 
 from jaxlr import _checks
 
-__all__ = ["adadelta", "adagrad", "adam", "get", "names", "rmsprop", "sgd"]
+__all__ = ["adadelta", "adagrad", "adam", "get", "named", "names", "rmsprop", "sgd"]
 
 Rate = float | jax.Array | Callable[[jax.Array], jax.Array]
 Number = float | jax.Array
@@ -281,3 +285,63 @@ def get(name: str, learning_rate: Rate | None = None, **hyperparameters: Any) ->
     if learning_rate is not None:
         hyperparameters["learning_rate"] = learning_rate
     return _BY_NAME[name](**hyperparameters)
+
+
+def named(text: str) -> functools.partial[optax.GradientTransformation]:
+    """The factory of the optimizer that a text names: one of Optax, or after `keras:` one of this module.
+
+    `named("adamw(weight_decay=0.1)")(learning_rate=lr) = optax.adamw(lr, weight_decay=0.1)`
+
+    Args:
+        text: a name of `optax` or `optax.contrib`, perhaps with keyword arguments as Python would write them: numbers,
+            True or False, None, strings, lists. Nothing is evaluated, so the text may come from anywhere.
+
+    Returns:
+        The factory with these arguments; it takes `learning_rate` and the others.
+
+    Raises:
+        ValueError: there is no such optimizer, or it does not take one of the arguments.
+
+    >>> import jax.numpy as jnp
+    >>> lion = named("lion(b1=0.95)")(learning_rate=0.1)
+    >>> step, _ = lion.update(jnp.array([4.0]), lion.init(jnp.zeros(1)), jnp.zeros(1))
+    >>> print(step)
+    [-0.1]
+    """
+    name, given = _call(text)
+    known = {f"keras:{key}": factory for key, factory in _BY_NAME.items()} | _of_optax()
+    if name not in known:
+        raise ValueError(f"optimizer must be one of {', '.join(sorted(known))}; got {text!r}")
+    taken = inspect.signature(known[name]).parameters
+    unknown = sorted(set(given) - set(taken))
+    if unknown:
+        raise ValueError(f"{name} must get arguments among {', '.join(taken)}; got {', '.join(unknown)}")
+    return functools.partial(known[name], **given)
+
+
+def _of_optax() -> dict[str, Callable[..., optax.GradientTransformation]]:
+    """Optax's functions of a learning rate that are optimizers, not links of a chain."""
+    return {
+        name: function
+        for module in (optax.contrib, optax)
+        for name, function in vars(module).items()
+        if inspect.isfunction(function)
+        and not name.startswith(("_", "scale_by_"))
+        and "learning_rate" in inspect.signature(function).parameters
+    }
+
+
+def _call(text: str) -> tuple[str, dict[str, Any]]:
+    """The name in a text such as `keras:sgd(momentum=0.9)`, and its keyword arguments."""
+    prefix = "keras:" if text.startswith("keras:") else ""
+    try:
+        match ast.parse(text.removeprefix(prefix).strip(), mode="eval").body:
+            case ast.Name(id=name):
+                given = {}
+            case ast.Call(func=ast.Name(id=name), args=[], keywords=keywords):
+                given = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in keywords}
+            case _:
+                raise ValueError("neither a name nor a call of one")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"optimizer must be a name such as 'adamw(weight_decay=0.1)', got {text[:80]!r}") from error
+    return prefix + name, given

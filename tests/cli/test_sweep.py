@@ -20,14 +20,14 @@ def test_the_line_of_the_readme_in_a_fresh_process(tmp_path: Path) -> None:
     done = command.jaxlr(*line, "--out", tmp_path / "run.nc")
     assert done.returncode == 0, done.stderr
     head, *rows, best, data, figure = done.stdout.splitlines()
-    assert " ".join(head.split()) == "learning rate beta 1 test loss test accuracy train loss diverged"
+    assert " ".join(head.split()) == "learning rate b1 test loss test accuracy train loss diverged"
     assert len(rows) == 10
     assert best.startswith("best by test loss: optimizer=adam, learning_rate=")
     assert (data, figure) == (str(tmp_path / "run.nc"), str(tmp_path / "run.png"))
     assert Path(figure).stat().st_size > 5000
     ds = load(data)
     assert ds["learning_rate"].values.tolist() == [1e-4, 1e-3, 1e-2, 0.1, 1.0]
-    assert ds["beta_1"].values.tolist() == [0, 0.9]
+    assert ds["b1"].values.tolist() == [0, 0.9]
     assert ds.attrs["command"].startswith("jaxlr sweep --data iris")
     assert ds.attrs["schedule"] == "cosine_decay({lr}, 2000)"
     steps = 3 * -(-120 // 32)
@@ -45,6 +45,19 @@ def test_plain_rates_and_momenta(jaxlr, tmp_path: Path) -> None:
     assert ds["optimizer"].item() == "sgd"
     assert done.out[-2:] == [str(out), str(out.with_suffix(".png"))]
     assert "momentum=" in done.out[-3]
+
+
+@pytest.mark.parametrize(
+    "optimizer", ["lion", "muon", "schedule_free_adamw", "adamw(weight_decay=0.1, b2=0.99)", "keras:adam"]
+)
+def test_every_optimizer_of_optax_by_name(jaxlr, tmp_path: Path, optimizer: str) -> None:
+    out = tmp_path / "run.nc"
+    done = jaxlr("sweep", "--data", "iris", "--optimizer", optimizer, "--lr", "0.1,0.01", *SMALL, "--out", out)
+    assert done.code == 0
+    assert done.out[3].startswith(f"best by test loss: optimizer={optimizer}, learning_rate=")
+    ds = load(out)
+    assert ds["optimizer"].item() == optimizer
+    assert np.isfinite(ds["loss"]).all()
 
 
 def test_a_file_of_numbers_is_a_regression(jaxlr, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ FLOORS = (
     Floor("_checks", "checks of arguments"),
     Floor("_types", "names of types"),
     Floor("schedules", "learning rates as functions of the step", "_checks"),
-    Floor("optimizers", "Keras 2.3.1's optimizers", "_checks"),
+    Floor("optimizers", "Keras 2.3.1's optimizers, and all by name", "_checks"),
     Floor("spaces", "hyperparameters: grids, their algebra, sampling", "_checks"),
     Floor("plateau", "the rule that lowers a rate, and batch growth", "_checks"),
     Floor("inject", "rates in other people's optimizer states", "_checks plateau"),
