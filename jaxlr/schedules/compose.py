@@ -10,13 +10,13 @@ from jax.tree_util import Partial
 
 from . import _exact
 from ._arguments import (
-    Base,
     Boundaries,
     Fraction,
     Function,
     Inner,
     InnerArguments,
     InnerList,
+    Period,
     Positive,
     Rate,
     Real,
@@ -203,7 +203,7 @@ def offset(step: Exact, schedule: Inner, steps: Shift) -> jax.Array:
 
 
 @schedule
-def stretch(step: Exact, schedule: Inner, factor: Base) -> jax.Array:
+def stretch(step: Exact, schedule: Inner, factor: Period) -> jax.Array:
     """A schedule that runs so many times as long.
 
     `lr(t) = s(floor(t / factor))`; a staircase in `factor`, so that its derivative by it is zero.
@@ -255,7 +255,7 @@ def hold(step: Exact, schedule: Inner, steps: Steps) -> jax.Array:
 
 @alias
 def per_epoch(
-    f: Function, steps_per_epoch: Base, *, num_epochs: Size | None = None, init_value: Real | None = None
+    f: Function, steps_per_epoch: Period, *, num_epochs: Size | None = None, init_value: Real | None = None
 ) -> Partial:
     """A function of the epoch as a schedule of the step.
 

@@ -38,7 +38,7 @@ FLOORS = (
     Floor("plateau", "the rule that lowers a rate, and batch growth", "_checks"),
     Floor("inject", "rates in other people's optimizer states", "_checks plateau"),
     Floor("tasks", "a model, its loss and its data", "_checks _types"),
-    Floor("runs", "one training", "_checks _types spaces plateau tasks"),
+    Floor("runs", "one training", "_checks _types schedules spaces plateau tasks"),
     Floor("results", "labelled curves, and what is read off them", "_checks _types schedules spaces"),
     Floor("engine", "many trainings: programs, segments, the sweep", "_checks _types spaces runs results"),
     Floor("diagnosis", "what a curve says of its rate", "_checks _types spaces tasks runs results engine"),
