@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from functools import partial
@@ -20,7 +20,9 @@ import numpy as np
 import optax
 from jax.typing import ArrayLike
 
+from jaxlr import _checks
 from jaxlr.plateau import AccumulateOnPlateauState, ScaleByPlateauState
+from jaxlr.schedules import scale
 
 Rate: TypeAlias = ArrayLike | Callable[[Any], Any]
 Group: TypeAlias = Rate | Mapping[str, Any] | optax.GradientTransformation | None
@@ -240,6 +242,114 @@ def by_path(patterns: Mapping[str, str], otherwise: str | None = None) -> Callab
         )
 
     return labels
+
+
+def layerwise_decay(
+    learning_rate: Rate, decay: ArrayLike, layers: Sequence[str]
+) -> tuple[dict[str, Rate], Callable[[Any], Any]]:
+    """Rates that are the lower the further a layer is from the output, as groups and labels for `per_group`.
+
+        rate[layers[i]] = learning_rate * decay^(n - i) of n layers,    rate["rest"] = learning_rate
+
+    Args:
+        learning_rate: the rate or schedule of what no pattern matches, such as a new head.
+        decay: the factor for each layer, such as 0.75; it may be traced.
+        layers: patterns of paths, see `by_path`, from the input to the output.
+
+    Returns:
+        The groups, by pattern, and the labels.
+
+    Raises:
+        ValueError: no layers; a decay that is negative.
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> from jaxlr.inject import current_lr, layerwise_decay, per_group
+        >>> params = {"embed": jnp.zeros(2), "blocks": [jnp.zeros(2), jnp.zeros(2)], "head": jnp.zeros(2)}
+        >>> tx = per_group(optax.adamw, *layerwise_decay(1.0, 0.5, ["embed*", "blocks/0*", "blocks/1*"]))
+        >>> {label: float(rate) for label, rate in current_lr(tx.init(params)).items()}
+        {'embed*': 0.125, 'blocks/0*': 0.25, 'blocks/1*': 0.5, 'rest': 1.0}
+
+    Reference:
+        Clark et al., "ELECTRA", arXiv:2003.10555; Bao et al., "BEiT", arXiv:2106.08254.
+    """
+    _checks.non_negative("decay", decay)
+    labels = by_path(dict(zip(layers, layers, strict=True)), otherwise="rest")
+    base: Any = decay
+    factors = {layer: base ** (len(layers) - i) for i, layer in enumerate(layers)}
+    return {layer: _scaled(learning_rate, factor) for layer, factor in factors.items()} | {
+        "rest": learning_rate
+    }, labels
+
+
+def width_multipliers(
+    learning_rate: Rate, params: Any, base: Any, *, rule: str = "adam"
+) -> tuple[dict[str, Rate], Any]:
+    """Rates that stay right when a model gets wider (muP), as groups and labels for `per_group`.
+
+        multiplier = 1 / fan_in       "adam", a matrix of which both sides are wider than in the base model; else 1
+        multiplier = fan_out / fan_in "sgd", such a matrix;  the ratio itself where one side is wider;  else 1
+
+    with `fan_in` and `fan_out` the ratios of the first and the last side that is wider. This is the part of the
+    parametrisation that concerns rates: initial weights with a variance of 1 / fan_in, and an output divided by the
+    ratio of widths, are the model's.
+
+    Args:
+        learning_rate: the rate or schedule that is right for the base model.
+        params: the parameters, or their shapes as `jax.eval_shape` gives them.
+        base: those of the base model, whose rate is known: a tree of the same structure.
+        rule: "adam" for it and its like, "sgd" for SGD.
+
+    Returns:
+        The groups, by multiplier as text, and the labels.
+
+    Raises:
+        ValueError: the trees or the ranks of their arrays differ, or more than two sides are wider.
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> from jaxlr.inject import current_lr, per_group, width_multipliers
+        >>> def model(width):
+        ...     return {"in": jnp.zeros((8, width)), "hidden": jnp.zeros((width, width)), "out": jnp.zeros((width, 3))}
+        >>> tx = per_group(optax.adam, *width_multipliers(1.0, model(256), model(64)))
+        >>> {label: float(rate) for label, rate in current_lr(tx.init(model(256))).items()}
+        {'0.25': 0.25, '1': 1.0}
+
+    Reference:
+        Yang et al., "Tensor Programs V", arXiv:2203.03466, table 8; the package mup, `MuAdam` and `MuSGD`.
+    """
+    _checks.one_of("rule", rule, ("adam", "sgd"))
+    structures: Any = [jax.tree.structure(tree, is_leaf=_whole) for tree in (params, base)]
+    if structures[0] != structures[1]:
+        raise ValueError("base must be a tree of the same structure as params, got another")
+    multipliers = jax.tree.map(lambda wide, narrow: _multiplier(wide, narrow, rule), params, base, is_leaf=_whole)
+    labels = jax.tree.map(lambda multiplier: f"{multiplier:g}", multipliers)
+    pairs = zip(jax.tree.leaves(labels), jax.tree.leaves(multipliers), strict=True)
+    return {label: _scaled(learning_rate, multiplier) for label, multiplier in sorted(pairs)}, labels
+
+
+def _multiplier(wide: Any, narrow: Any, rule: str) -> float:
+    """What a parameter's rate is multiplied by, from its shape and that in the base model."""
+    shape, base = _shape(wide), _shape(narrow)
+    ratios = [a / b for a, b in zip(shape, base, strict=False) if a != b]
+    if len(shape) != len(base) or len(ratios) > 2:
+        raise ValueError(f"base must differ from params in at most two sides of an array, got {base} for {shape}")
+    match rule, ratios:
+        case "adam", [fan_in, _]:
+            return 1 / fan_in
+        case "sgd", [fan_in, fan_out]:
+            return fan_out / fan_in
+        case "sgd", [ratio]:
+            return ratio
+    return 1.0
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return np.shape(leaf.get_value() if hasattr(leaf, "get_value") else leaf)
+
+
+def _scaled(rate: Any, factor: Any) -> Any:
+    return scale(rate, factor) if callable(rate) else rate * factor
 
 
 def current_lr(opt_state: Any, learning_rate: Rate | None = None) -> Any:

@@ -12,8 +12,9 @@ import optax
 import pytest
 from flax import nnx
 
+import jaxlr
 from jaxlr import optimizers, schedules
-from jaxlr.inject import by_path, current_lr, injected, per_group, with_lr
+from jaxlr.inject import by_path, current_lr, injected, layerwise_decay, per_group, width_multipliers, with_lr
 from jaxlr.plateau import accumulate_on_plateau, reduce_on_plateau, scale_by_plateau
 
 PARAMS = {"w": jnp.ones((3, 3)), "b": jnp.ones(2)}
@@ -249,6 +250,93 @@ def test_patterns_that_do_not_fit_are_refused(patterns: Any, otherwise: Any, wor
 
 def test_the_first_pattern_counts() -> None:
     assert by_path({"w": "a", "[bw]": "b"})(PARAMS) == {"w": "a", "b": "b"}
+
+
+DEEP = {"embed": jnp.ones(2), "blocks": [jnp.ones(2), jnp.ones(2)], "head": jnp.ones(2)}
+LAYERS = ["embed*", "blocks/0*", "blocks/1*"]
+
+
+@pytest.mark.parametrize("rate", [1.0, jnp.float32(1), schedules.linear(2.0, 2), optax.linear_schedule(2.0, 0.0, 2)])
+def test_layerwise_decay(rate: Any) -> None:
+    def step(decay: Any) -> Any:
+        tx = per_group(optax.sgd, *layerwise_decay(rate, decay, LAYERS))
+        _, state = tx.update(DEEP, tx.init(DEEP), DEEP)
+        updates, state = tx.update(DEEP, state, DEEP)
+        return jax.tree.map(lambda update: -update[0], updates), current_lr(state)
+
+    updates, rates = step(0.5)
+    assert updates == {"embed": 0.125, "blocks": [0.25, 0.5], "head": 1.0}
+    assert rates == {"embed*": 0.125, "blocks/0*": 0.25, "blocks/1*": 0.5, "rest": 1.0}
+    swept, _ = jax.vmap(step)(jnp.array([0.5, 0.75]))
+    np.testing.assert_allclose(swept["embed"], [0.5**3, 0.75**3], rtol=1e-6)
+    np.testing.assert_allclose(jax.grad(lambda d: step(d)[0]["embed"])(0.5), 3 * 0.5**2, rtol=1e-5)
+
+
+def test_layerwise_decay_is_swept_and_its_rate_recorded(blobs: Any) -> None:
+    def optimizer(learning_rate: Any, decay: Any) -> Any:
+        return per_group(optax.adam, *layerwise_decay(learning_rate, decay, ["*layer_0*"]))
+
+    run = jaxlr.experiment(blobs, optimizer, schedule=lambda lr: schedules.linear(lr, schedules.run), epochs=2)
+    ds = jaxlr.sweep(run, jaxlr.grid(lr=[0.01], decay=[0.1, 1.0]), seeds=1, devices=1)
+    assert ds.attrs["compilations"] == 1
+    np.testing.assert_allclose(ds["rate"].isel(epoch=0), 0.01 * 17 / 32, rtol=1e-6)
+    assert (ds["loss"].sel(decay=0.1) != ds["loss"].sel(decay=1.0)).all()
+
+
+def wide(width: int) -> Any:
+    def init() -> Any:
+        return {
+            "in": {"kernel": jnp.ones((8, width)), "bias": jnp.ones(width)},
+            "attention": jnp.ones((width, width // 16, 16)),
+            "hidden": {"kernel": jnp.ones((width, 4 * width)), "norm": jnp.ones(3)},
+            "out": {"kernel": jnp.ones((width, 3)), "bias": jnp.ones(3)},
+        }
+
+    return jax.eval_shape(init)
+
+
+EXPECTED = {
+    "adam": {"in": (1, 1), "attention": 0.25, "hidden": (0.25, 1), "out": (1, 1)},
+    "sgd": {"in": (4, 4), "attention": 1, "hidden": (1, 1), "out": (4, 1)},
+}
+
+
+@pytest.mark.parametrize("rule", EXPECTED)
+def test_width_multipliers_are_those_of_the_table(rule: str) -> None:
+    groups, labels = width_multipliers(0.5, wide(256), wide(64), rule=rule)
+    rates = jax.tree.map(lambda label: groups[label] / 0.5, labels)
+    assert rates == {
+        "in": {"kernel": EXPECTED[rule]["in"][0], "bias": EXPECTED[rule]["in"][1]},
+        "attention": EXPECTED[rule]["attention"],
+        "hidden": {"kernel": EXPECTED[rule]["hidden"][0], "norm": EXPECTED[rule]["hidden"][1]},
+        "out": {"kernel": EXPECTED[rule]["out"][0], "bias": EXPECTED[rule]["out"][1]},
+    }
+
+
+def test_width_multipliers_of_schedules_and_of_flax_nnx() -> None:
+    params = nnx.state(nnx.Linear(8, 8, rngs=nnx.Rngs(0)))
+    base = nnx.state(nnx.Linear(2, 2, rngs=nnx.Rngs(0)))
+    tx = per_group(optax.sgd, *width_multipliers(LINE, params, base))
+    updates, state = tx.update(jax.tree.map(jnp.ones_like, params), tx.init(params), params)
+    np.testing.assert_allclose(-updates["kernel"].get_value(), 0.1 / 4, rtol=1e-6)
+    np.testing.assert_allclose(-updates["bias"].get_value(), 0.1, rtol=1e-6)
+    np.testing.assert_allclose([current_lr(state)["0.25"], current_lr(state)["1"]], [0.025, 0.1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: layerwise_decay(1.0, -0.5, LAYERS), "decay must be zero or more, got -0.5"),
+        (lambda: layerwise_decay(1.0, 0.5, []), "patterns must hold at least one"),
+        (lambda: width_multipliers(1.0, PARAMS, {"w": PARAMS["w"]}), "a tree of the same structure"),
+        (lambda: width_multipliers(1.0, PARAMS, PARAMS, rule="lion"), "rule must be one of adam, sgd"),
+        (lambda: width_multipliers(1.0, {"w": jnp.ones((2, 2, 2))}, {"w": jnp.ones((1, 1, 1))}), "at most two sides"),
+        (lambda: width_multipliers(1.0, {"w": jnp.ones((2, 2))}, {"w": jnp.ones(2)}), "at most two sides"),
+    ],
+)
+def test_groups_that_cannot_be_are_refused(call: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        call()
 
 
 class Net(nnx.Module):

@@ -36,7 +36,7 @@ FLOORS = (
     Floor("optimizers", "Keras 2.3.1's optimizers, and all by name", "_checks"),
     Floor("spaces", "hyperparameters: grids, their algebra, sampling", "_checks"),
     Floor("plateau", "the rule that lowers a rate, and batch growth", "_checks"),
-    Floor("inject", "rates in other people's optimizer states", "_checks plateau"),
+    Floor("inject", "rates in other people's optimizer states", "_checks schedules plateau"),
     Floor("tasks", "a model, its loss and its data", "_checks _types"),
     Floor("runs", "one training", "_checks _types schedules spaces plateau tasks"),
     Floor("results", "labelled curves, and what is read off them", "_checks _types schedules spaces"),
