@@ -21,7 +21,23 @@ Said once for all of them:
 
 from ._arguments import Schedule
 from .advice import Advice, review, tabulate
-from .compose import chain, clamp, cooldown, hold, join, offset, per_epoch, repeat, scale, stretch, warmup
+from .compose import (
+    add,
+    apply,
+    chain,
+    clamp,
+    cooldown,
+    follow,
+    hold,
+    join,
+    offset,
+    per_epoch,
+    prolong,
+    repeat,
+    scale,
+    stretch,
+    warmup,
+)
 from .cosine import (
     cosine_annealing,
     cosine_cycles,
@@ -44,12 +60,14 @@ from .lengths import epoch, resolve, run, sample, token
 from .onecycle import cosine_onecycle, linear_onecycle, one_cycle, one_cycle_momentum
 from .piecewise import from_table, multistep, piecewise_constant, piecewise_interpolate
 from .restarts import cosine_restarts, polynomial_restarts, tanh_restarts
-from .runs import knee, trapezoid, tri_stage, wsd
+from .runs import infinite, knee, trapezoid, tri_stage, wsd, wsd_s
 from .text import format, parse
 
 __all__ = [
     "Advice",
     "Schedule",
+    "add",
+    "apply",
     "budgeted_linear",
     "chain",
     "clamp",
@@ -65,9 +83,11 @@ __all__ = [
     "exp_range",
     "exponential_decay",
     "flat_cosine",
+    "follow",
     "format",
     "from_table",
     "hold",
+    "infinite",
     "inverse_power",
     "inverse_sqrt",
     "inverse_time_decay",
@@ -90,6 +110,7 @@ __all__ = [
     "polynomial_restarts",
     "power_decay",
     "power_scheduler",
+    "prolong",
     "repeat",
     "resolve",
     "review",
@@ -112,4 +133,5 @@ __all__ = [
     "untuned_linear_warmup",
     "warmup",
     "wsd",
+    "wsd_s",
 ]

@@ -269,6 +269,7 @@ Inner = Annotated[Schedule, Kind(_schedule, part_at, _as_is)]
 InnerList = Annotated[Sequence[Schedule], Kind(_schedules, _parts_at, _as_is)]
 InnerArguments = Annotated[Schedule, Kind(_schedules, _parts_at, _as_is)]
 Function = Annotated[Callable[..., Any], FUNCTION]
+Map = Annotated[Callable[[Any], Any], Kind(_schedule, _as_is, _as_is)]
 
 
 def as_step(step: Any) -> Exact:

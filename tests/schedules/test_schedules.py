@@ -20,7 +20,7 @@ from jax.tree_util import Partial
 
 from jaxlr import schedules as s
 from jaxlr.schedules._schedule import CATALOGUE, schedule
-from scripts import schedule_accuracy
+from scripts.suites import schedule_accuracy
 from tests.support.schedule_examples import NAMES, example, factory, names, of_kinds
 
 MAX = 2**31 - 1
@@ -307,6 +307,20 @@ class TestContract:
                 n // 10,
                 0.003,
             ),
+        ),
+        (
+            "infinite",
+            lambda n: s.warmup(
+                s.chain(
+                    s.cosine_decay(0.3, n // 3, 0.1),
+                    s.offset(s.exponential_decay(1.0, n // 5, 0.01, end_value=0.01), -2 * (n // 3)),
+                ),
+                n // 10,
+            ),
+        ),
+        (
+            "wsd_s",
+            lambda n: s.warmup(s.repeat(s.cooldown(s.constant(0.3), n // 4, n // 6, 0.01), n // 4 + n // 6), n // 10),
         ),
         ("per_epoch", lambda n: s.stretch(s.exponential_decay(0.3, 1, 0.8), n // 10)),
     ],

@@ -64,11 +64,19 @@ EXAMPLES: dict[str, Callable[[Any], s.Schedule]] = {
     "cooldown": lambda n: s.cooldown(s.inverse_sqrt(0.3, n / 10), n - n // 5, n // 5, shape="exponential"),
     "join": lambda n: s.join([s.linear(0.3, n // 2, 0.1), _FROM_OPTAX], [n // 2]),
     "chain": lambda n: s.chain(s.linear(0.3, n), s.untuned_linear_warmup(1.0, 0.99)),
+    "join, continuous": lambda n: s.join([s.linear(0.3, n), s.cosine_decay(1.0, n // 2)], [n // 2], continuous=True),
+    "add": lambda n: s.add(s.inverse_sqrt(0.3, n / 10), s.constant(0.01)),
+    "follow": lambda n: s.follow(s.linear(0.3, n, 0.01), 0.3, 0.1, 0.5),
+    "apply": lambda n: s.apply(s.linear(0.3, n), s.inverse_sqrt(0.3, 0.1)),
+    "prolong": lambda n: s.prolong(s.cosine_decay(0.3, n - n // 3), n // 2, n - n // 3, n),
+    "infinite": lambda n: s.infinite(0.3, 0.1, n // 10, n // 3, n // 3, n // 5),
+    "wsd_s": lambda n: s.wsd_s(0.3, n // 10, n // 4, n // 6, 0.01),
     "scale": lambda n: s.scale(s.linear(1.0, n), 0.3),
     "clamp": lambda n: s.clamp(s.linear(0.3, n), 0.05, 0.2),
     "offset": lambda n: s.offset(s.linear(0.3, n), -(n // 10)),
     "stretch": lambda n: s.stretch(s.linear(0.3, n // 3), 2.93),
     "repeat": lambda n: s.repeat(s.linear(0.3, n // 4), n // 4),
+    "repeat, growing": lambda n: s.repeat(s.warmup(s.linear(0.3, n // 5), n // 20), n // 4, 1.5, 0.8),
     "hold": lambda n: s.hold(s.linear(0.3, n), n // 2),
     "per_epoch": lambda n: s.per_epoch(s.exponential_decay(0.3, 1, 0.8), n // 10),
 }
@@ -85,6 +93,7 @@ _OF_KIND: dict[str, Callable[[Any], Any]] = {
     "Rising": lambda n: [0, n],
     "Inner": lambda n: s.linear(0.3, n),
     "InnerList": lambda n: [s.linear(0.3, n // 2), s.constant(0.1)],
+    "Map": lambda n: s.constant(0.1),
     "Function": lambda n: s.linear(0.3, n),
 }
 
