@@ -88,7 +88,11 @@ class AccumulateOnPlateauState(NamedTuple):
 
 
 def accumulate_on_plateau(
-    optimizer: optax.GradientTransformation, plateau: Plateau, *, accumulation_size: ArrayLike = 1
+    optimizer: optax.GradientTransformation,
+    plateau: Plateau,
+    *,
+    accumulation_size: ArrayLike = 1,
+    metric: str = "value",
 ) -> optax.GradientTransformationExtraArgs:
     """Accumulate more gradients for each update when the metric given to `update(..., value=)` stands still.
 
@@ -101,6 +105,7 @@ def accumulate_on_plateau(
         optimizer: makes the updates, from the averaged gradients.
         plateau: from `reduce_on_plateau`; 1 / `min_value` is the largest count.
         accumulation_size: how many values make one metric, their mean.
+        metric: the keyword of `update` that the metric comes by.
 
     Returns:
         An Optax transformation, called once a batch; its updates are zero until k gradients are in. `update`
@@ -142,14 +147,11 @@ def accumulate_on_plateau(
         updates: optax.Updates,
         state: AccumulateOnPlateauState,
         params: optax.Params | None = None,
-        *,
-        value: ArrayLike | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, AccumulateOnPlateauState]:
         observed = state.observed
-        if value is not None:
-            observed = observe(plateau, accumulation_size, observed, value)
-            extra_args["value"] = value  # the optimizer may want it, too
+        if extra_args.get(metric) is not None:
+            observed = observe(plateau, accumulation_size, observed, extra_args[metric])
         updates, inner = multi_steps(observed).update(updates, state.multi_steps, params, **extra_args)
         return updates, AccumulateOnPlateauState(observed, inner)
 

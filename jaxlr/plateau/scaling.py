@@ -30,7 +30,9 @@ class ScaleByPlateauState(NamedTuple):
     """How many of them are finite, int32."""
 
 
-def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> optax.GradientTransformationExtraArgs:
+def scale_by_plateau(
+    plateau: Plateau, *, accumulation_size: ArrayLike = 1, metric: str = "value"
+) -> optax.GradientTransformationExtraArgs:
     """Scale the updates down when the metric given to `update(..., value=)` stands still.
 
         updates <- updates * state.plateau.value,    a multiplier that starts at 1
@@ -44,6 +46,9 @@ def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> o
         accumulation_size: how many values make one metric, their mean. 1 for a metric of an epoch; for the
             loss of each batch more, such as the number of batches in an epoch. A value that is not finite is
             left out of the mean and counted in `nan_events`; with `semantics="optax"` it voids the mean.
+
+        metric: the keyword of `update` that the metric comes by, such as `"val_loss"`: several plateaus in a chain may
+            watch one each.
 
     Returns:
         An Optax transformation. Its `update` takes `value=`, the metric, a scalar; a step without one (or
@@ -62,6 +67,8 @@ def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> o
         ...     updates, state = tx.update(jnp.ones(()), state, params, value=loss)
         >>> print(updates)
         -0.5
+        >>> watching = scale_by_plateau(reduce_on_plateau(), metric="val_loss")
+        >>> updates, state = watching.update(updates, watching.init(params), val_loss=0.5, val_accuracy=0.9)
 
     Reference:
         Optax, `optax.contrib.reduce_on_plateau`, whose average and order of events these are.
@@ -78,13 +85,11 @@ def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> o
         updates: optax.Updates,
         state: ScaleByPlateauState,
         params: optax.Params | None = None,
-        *,
-        value: ArrayLike | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, ScaleByPlateauState]:
-        del params, extra_args
-        if value is not None:
-            state = observe(plateau, accumulation_size, state, value)
+        del params
+        if extra_args.get(metric) is not None:
+            state = observe(plateau, accumulation_size, state, extra_args[metric])
         scale = state.plateau.value
         return jax.tree.map(lambda update: jnp.multiply(*alike(scale, update)).astype(update.dtype), updates), state
 

@@ -103,6 +103,26 @@ def test_patience_is_an_axis():
     assert swept[:, -1].tolist() == [2.0**-8, 2.0**-4, 2.0**-2]
 
 
+@pytest.mark.parametrize("wrap", [scale_by_plateau, lambda rule, **k: accumulate_on_plateau(optax.sgd(1.0), rule, **k)])
+def test_a_metric_by_its_name(wrap):
+    tx = wrap(reduce_on_plateau(factor=0.5, patience=1, min_value=0.25), metric="val_loss")
+    state = tx.init(PARAMS)
+    for _ in range(2):
+        _, state = tx.update(GRADS, state, PARAMS, value=jnp.float32(0), val_loss=1.0, val_accuracy=0.5)
+    state = getattr(state, "observed", state)
+    assert (state.plateau.updates, state.plateau.best, state.plateau.value) == (2, 1.0, 0.5)
+
+
+def test_several_plateaus_watch_a_metric_each():
+    rule = reduce_on_plateau(factor=0.5, patience=1)
+    tx = optax.chain(*(scale_by_plateau(rule, metric=name) for name in ("loss", "val_loss")))
+    state = tx.init(PARAMS)
+    for loss, val_loss in ((2.0, 1.0), (1.0, 1.0), (0.5, None), (0.5, None)):
+        updates, state = tx.update(GRADS, state, PARAMS, loss=loss, val_loss=val_loss)
+    assert [one.plateau.value for one in state] == [0.5, 0.5]
+    assert updates["b"] == 0.25
+
+
 # --- Batch growth
 
 
