@@ -15,7 +15,7 @@ from flax import nnx
 import jaxlr
 from jaxlr import optimizers, schedules
 from jaxlr.inject import by_path, current_lr, injected, layerwise_decay, per_group, width_multipliers, with_lr
-from jaxlr.plateau import accumulate_on_plateau, reduce_on_plateau, scale_by_plateau
+from jaxlr.plateau import accumulate, accumulate_on_plateau, reduce_on_plateau, scale_by_plateau
 
 PARAMS = {"w": jnp.ones((3, 3)), "b": jnp.ones(2)}
 GRADS = jax.tree.map(jnp.ones_like, PARAMS)
@@ -36,6 +36,7 @@ EVERY = {
     "per_group, own optimizer": per_group(optax.adamw, {"a": injected(optax.contrib.muon, learning_rate=RATE)}, "a"),
     "scale_by_plateau": scale_by_plateau(RULE, accumulation_size=2),
     "accumulate_on_plateau": accumulate_on_plateau(optimizers.adam(RATE), RULE),
+    "accumulate": accumulate(optimizers.adam(RATE), schedules.linear(1.0, 10, 4.0), scaling="sqrt"),
 }
 
 
@@ -107,6 +108,7 @@ WRAPPERS = {
     "injected": lambda make: injected(make, learning_rate=0.1),
     "per_group": lambda make: per_group(make, {"a": 0.1, "b": 0.2}, LABELS),
     "accumulate_on_plateau": lambda make: accumulate_on_plateau(make(0.1), RULE),
+    "accumulate": lambda make: accumulate(make(0.1), schedules.constant(1.0)),
 }
 
 

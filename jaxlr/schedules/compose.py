@@ -12,6 +12,7 @@ from . import _exact
 from ._arguments import (
     Base,
     Boundaries,
+    Count,
     Flag,
     Fraction,
     Function,
@@ -224,6 +225,54 @@ def apply(step: Exact, schedule: Inner, function: Map) -> jax.Array:
     """
     rate = schedule(step)
     return jnp.broadcast_to(as_float(function(rate)), rate.shape)
+
+
+@schedule
+def complement(step: Exact, schedule: Inner) -> jax.Array:
+    """One minus a schedule, for decays that come closer and closer to 1: beta2, an average of weights.
+
+    `lr(t) = max(1 - s(t), 0)`
+
+    Args:
+        schedule: the schedule `s`: `inverse_power(1, 1, 0.8)` for Adafactor's beta2, `inverse_power(1, g, p)` for the
+            averages of Karras et al., `time_decay(0.9, 0.1)` for TensorFlow's `(1 + t) / (10 + t)`.
+
+    >>> from jaxlr.schedules import time_decay
+    >>> float(complement(time_decay(0.9, 0.1))(8))
+    0.5
+
+    Reference: Shazeer, Stern, "Adafactor", arXiv:1804.04235; TensorFlow, `ExponentialMovingAverage(num_updates)`.
+    """
+    return jnp.maximum(1 - schedule(step), 0)
+
+
+@schedule
+def noisy(step: Exact, schedule: Inner, amount: Fraction, seed: Count = 0) -> jax.Array:
+    """A schedule with noise on it, the same each time.
+
+    `lr(t) = s(t) * (1 + amount * u)`, where `u` is uniform from -1 to 1, another one for each whole step.
+
+    Args:
+        schedule: the schedule `s`.
+        amount: the largest part of the rate that is added or taken away, at most 1.
+        seed: a whole number; other seeds, other noise.
+
+    >>> from jaxlr.schedules import constant
+    >>> schedule = noisy(constant(1.0), 0.25)
+    >>> all(0.75 <= float(schedule(t)) <= 1.25 for t in range(9)), bool(schedule(3) == schedule(3.5))
+    (True, True)
+
+    Reference: timm, `Scheduler(noise_range_t, noise_pct, noise_seed)`, whose noise is normal.
+    """
+    key, (number, _) = jax.random.key(seed), step.over(1)
+    now = jnp.zeros_like(number) if step.start else number
+
+    def uniform(count: jax.Array) -> jax.Array:
+        # In float32 whatever the float type, so that x64 has the same noise.
+        return jax.random.uniform(jax.random.fold_in(key, count), (), jnp.float32, -1.0, 1.0)
+
+    noise = jax.vmap(uniform)(now.reshape(-1)).reshape(now.shape)
+    return schedule(step) * (1 + amount * as_float(noise))
 
 
 @schedule

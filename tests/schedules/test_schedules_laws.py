@@ -240,6 +240,43 @@ def test_a_weight_decay_that_follows_the_rate() -> None:
         np.testing.assert_allclose(held["learning_rate"], rate(step), rtol=1e-6)
 
 
+def test_decays_that_come_closer_to_one() -> None:
+    steps = np.arange(200)
+    for made, formula in [
+        (s.complement(s.inverse_power(1.0, 1.0, 0.8)), 1 - (steps + 1.0) ** -0.8),
+        (s.complement(s.time_decay(0.9, 0.1)), (1 + steps) / (10 + steps)),
+        (
+            s.clamp(s.complement(s.inverse_power(1.0, 20.0, 2 / 3)), 0.0, 0.9),
+            np.minimum(1 - (1 + steps / 20) ** (-2 / 3), 0.9),
+        ),
+    ]:
+        np.testing.assert_allclose(rates(made, steps), formula, rtol=1e-6, atol=1e-7)
+
+
+def test_noise_is_the_same_each_time_and_another_for_each_step_and_seed() -> None:
+    made = s.noisy(s.constant(1.0), 0.25, 1)
+    found = np.asarray(rates(made, np.arange(1000)))
+    np.testing.assert_array_equal(found, [made(t) for t in range(3)] + found[3:].tolist())
+    assert (np.abs(found - 1) <= 0.25).all()
+    assert len(np.unique(found)) > 990
+    assert abs(found.mean() - 1) < 0.02
+    assert abs(found.std() - 0.25 / 3**0.5) < 0.01
+    other = np.asarray(rates(s.noisy(s.constant(1.0), 0.25, 2), np.arange(1000)))
+    assert abs(np.corrcoef(found, other)[0, 1]) < 0.1
+
+
+def test_triangles_of_any_height() -> None:
+    """PyTorch's `CyclicLR(scale_fn, scale_mode)`, by the step and by the cycle."""
+    steps = np.arange(80)
+    tent = s.triangular(0.0, 0.9, 10)
+    by_step = s.add(s.constant(0.1), s.chain(tent, s.exponential_decay(1.0, 1, 0.99)))
+    np.testing.assert_allclose(
+        rates(by_step, steps), rates(s.exp_range(0.1, 1.0, 10, decay_rate=0.99), steps), rtol=1e-5
+    )
+    by_cycle = s.add(s.constant(0.1), s.chain(tent, s.stretch(s.exponential_decay(1.0, 1, 0.5), 20)))
+    np.testing.assert_allclose(rates(by_cycle, steps), rates(s.triangular2(0.1, 1.0, 10), steps), rtol=1e-5)
+
+
 leaf_schedules = st.one_of(
     st.builds(s.constant, rate),
     st.builds(s.linear, rate, length, rate),
