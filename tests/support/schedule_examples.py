@@ -89,6 +89,8 @@ _OF_KIND: dict[str, Callable[[Any], Any]] = {
     "Positive": lambda n: 1.5,
     "AboveHalf": lambda n: 1.5,
     "Fraction": lambda n: 0.2,
+    "Timescale": lambda n: 1.5,
+    "Period": lambda n: 1.5,
     "Base": lambda n: 0.7,
     "Steps": lambda n: n // 2,
     "Shift": lambda n: n // 5,
