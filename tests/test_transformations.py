@@ -15,7 +15,7 @@ from flax import nnx
 import jaxlr
 from jaxlr import optimizers, schedules
 from jaxlr.inject import by_path, current_lr, injected, layerwise_decay, per_group, width_multipliers, with_lr
-from jaxlr.plateau import accumulate, accumulate_on_plateau, reduce_on_plateau, scale_by_plateau
+from jaxlr.plateau import SEMANTICS, accumulate, accumulate_on_plateau, reduce_on_plateau, scale_by_plateau
 
 PARAMS = {"w": jnp.ones((3, 3)), "b": jnp.ones(2)}
 GRADS = jax.tree.map(jnp.ones_like, PARAMS)
@@ -401,12 +401,27 @@ def test_metrics_of_several_numbers_are_refused() -> None:
         scale_by_plateau(RULE).update(GRADS, scale_by_plateau(RULE).init(PARAMS), value=jnp.ones(0))
 
 
+@pytest.mark.parametrize("semantics", SEMANTICS)
+def test_every_rule_can_be_donated_and_keeps_its_types(semantics: str) -> None:
+    rule = reduce_on_plateau(semantics=semantics, trend=semantics == "default")
+    update = jax.jit(rule.update, donate_argnums=0)
+    state = rule.init(RATE)
+    pointers = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
+    assert len(set(pointers)) == len(pointers)
+    assert RATE.unsafe_buffer_pointer() not in pointers
+    before = types(state)
+    for metric in (1.0, jnp.ones((1,)), math.nan):
+        state = update(state, metric)
+        assert types(state) == before
+
+
+@pytest.mark.parametrize("semantics", [one for one in SEMANTICS if one != "optax"])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("place", range(4))
-def test_a_bad_value_is_left_out_of_its_window(bad: float, place: int) -> None:
+def test_a_bad_value_is_left_out_of_its_window(bad: float, place: int, semantics: str) -> None:
     values = [4.0, 2.0, 3.0, 7.0]
     values[place] = bad
-    tx = scale_by_plateau(reduce_on_plateau(factor=0.5, patience=1), accumulation_size=4)
+    tx = scale_by_plateau(reduce_on_plateau(factor=0.5, patience=1, semantics=semantics), accumulation_size=4)
 
     def step(state: Any, value: jax.Array) -> Any:
         return tx.update(GRADS, state, value=value)[1], None

@@ -78,6 +78,16 @@ def test_a_fixed_schedule_is_one_setting_without_a_figure(jaxlr, tmp_path: Path)
     assert load(tmp_path / "run.nc")["schedule"].values.tolist() == [text]
 
 
+def test_a_schedule_in_parts_of_the_run(jaxlr, tmp_path: Path) -> None:
+    """120 rows of iris in batches of 32: 4 updates an epoch, 8 in all."""
+    out, text = tmp_path / "run.nc", "warmup(linear({lr}, 0.75 * run), epoch / 2)"
+    done = jaxlr("sweep", "--data", "iris", "--lr", "0.1,0.01", "--schedule", text, *SMALL, "--out", out)
+    assert done.code == 0
+    ds = load(out)
+    expected = np.outer([0.1, 0.01], [5 / 6, 1 / 6])
+    np.testing.assert_allclose(ds["rate"].isel(seed=0), expected, rtol=1e-5)
+
+
 def test_settings_that_all_diverge_are_written_and_said(jaxlr, tmp_path: Path) -> None:
     arguments = ("--data", "diabetes", "--lr", "1e8,1e9", "--seeds", 2, "--epochs", 3, "--quiet")
     done = jaxlr("sweep", *arguments, "--out", tmp_path / "run.nc")

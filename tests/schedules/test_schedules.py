@@ -507,7 +507,20 @@ def test_restarts_on_several_devices() -> None:
     np.testing.assert_allclose(mapped(periods, steps), expected, rtol=1e-6)
 
 
-FLOATS = ("Rate", "Positive", "Real", "Falling", "AboveHalf", "Base", "GrowingBase", "Multiple", "Rates", "Fraction")
+FLOATS = (
+    "Rate",
+    "Positive",
+    "Timescale",
+    "Period",
+    "Real",
+    "Falling",
+    "AboveHalf",
+    "Base",
+    "GrowingBase",
+    "Multiple",
+    "Rates",
+    "Fraction",
+)
 NUMBERS = [
     (name, p.name)
     for name, entry in CATALOGUE.items()
