@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, TypeAlias
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.typing import ArrayLike
 
+from jaxlr import _checks
 from jaxlr.plateau import AccumulateOnPlateauState, ScaleByPlateauState
+from jaxlr.schedules import scale
 
 Rate: TypeAlias = ArrayLike | Callable[[Any], Any]
+Group: TypeAlias = Rate | Mapping[str, Any] | optax.GradientTransformation | None
 _NAME = "learning_rate"
 
 
@@ -31,8 +37,8 @@ def injected(
         state.hyperparams[name] = schedule(t), or the number last set
 
     Only what is given is injected; the rest keeps the optimizer's defaults as plain numbers. The injected
-    values are float32 (float64 under x64) whatever the parameters' type: in bfloat16 Adam's `b2=0.999` would
-    be 1.
+    values are float32 (float64 under x64) whatever their and the parameters' type: an integer would round what is
+    set later, and in bfloat16 Adam's `b2=0.999` would be 1.
 
     Args:
         optimizer: a factory, such as `optax.adam` or one of `jaxlr.optimizers`.
@@ -64,8 +70,13 @@ def injected(
         raise TypeError(f"hyperparameters must be arguments of {called}, got {', '.join(unknown)}")
     fixed = [name for name in names if name not in hyperparameters]
     inner = optax.inject_hyperparams(optimizer, static_args=fixed, hyperparam_dtype=jnp.zeros((), float).dtype)(
-        **hyperparameters
+        **{name: _floating(value) for name, value in hyperparameters.items()}
     )
+
+    def init(params: optax.Params) -> Any:
+        state = inner.init(params)
+        # Copies: the state may be donated, the user's own arrays may not.
+        return state._replace(hyperparams={name: jnp.array(value) for name, value in state.hyperparams.items()})
 
     def update(
         updates: optax.Updates, state: Any, params: optax.Params | None = None, **extra_args: Any
@@ -73,7 +84,16 @@ def injected(
         new_updates, new_state = inner.update(updates, state, params, **extra_args)
         return _cast_like(new_updates, updates), _cast_like(new_state, state)
 
-    return optax.GradientTransformationExtraArgs(inner.init, update)
+    return optax.GradientTransformationExtraArgs(init, update)
+
+
+def _floating(value: Any) -> Any:
+    """Numbers of every type as floats, and schedules that return them: an integer's state would round what is set."""
+    if isinstance(value, (bool, str, optax.schedules.StatefulSchedule)) or value is None:
+        return value
+    if callable(value):
+        return lambda step: jnp.asarray(value(step), float)
+    return jnp.asarray(value, float) if isinstance(value, jax.Array) else np.asarray(value, np.float64)
 
 
 def _cast_like(tree: Any, like: Any) -> Any:
@@ -88,25 +108,26 @@ def _cast_like(tree: Any, like: Any) -> Any:
 
 def per_group(
     optimizer: Callable[..., optax.GradientTransformation],
-    groups: Mapping[str, Rate | Mapping[str, Any]],
+    groups: Mapping[str, Group],
     labels: Any,
 ) -> optax.GradientTransformationExtraArgs:
-    """One optimizer, with a learning rate or schedule of its own for each group of parameters.
+    """A learning rate, a schedule or an optimizer of its own for each group of parameters.
 
         updates[group] = optimizer(**groups[group]) of the parameters with that label
 
     Args:
-        optimizer: a factory that takes `learning_rate`.
-        groups: for each label its rate: a number, a schedule, or a mapping of hyperparameters, as in
-            `{"learning_rate": one_cycle, "momentum": its_twin}`. All of them are injected.
-        labels: a tree of labels that matches the parameters or is a prefix of them, or a function
-            `params -> labels`.
+        optimizer: a factory that takes `learning_rate`, for the groups without an optimizer of their own.
+        groups: for each label its rate, a number or a schedule; a mapping of hyperparameters, as in
+            `{"learning_rate": one_cycle, "momentum": its_twin}`; a transformation, the group's own optimizer; or None
+            for parameters that are frozen. Numbers and schedules are injected.
+        labels: a tree of labels that matches the parameters or is a prefix of them, by its keys where the containers
+            are of another type (dictionaries for Flax NNX); or a function `params -> labels`, such as `by_path`.
 
     Returns:
         An Optax transformation, of which `current_lr` reads a rate for each label.
 
     Raises:
-        ValueError: no groups.
+        ValueError: no groups; when the parameters are seen, one that has no label, or a label that is no group.
 
     Example:
         >>> import jax.numpy as jnp, optax
@@ -115,19 +136,220 @@ def per_group(
         >>> state = tx.init({"dense": jnp.zeros(3), "out": jnp.zeros(2)})
         >>> {label: round(float(rate), 6) for label, rate in current_lr(state).items()}
         {'body': 0.0001, 'head': 0.01}
+        >>> muon = injected(optax.contrib.muon, learning_rate=0.02)
+        >>> labels = by_path({"embed*": "frozen", "*kernel": "matrices"}, otherwise="rest")
+        >>> tx = per_group(optax.adamw, {"matrices": muon, "rest": 3e-4, "frozen": None}, labels)
 
     Reference:
-        Optax, `optax.multi_transform`; PyTorch's parameter groups.
+        Optax, `optax.multi_transform`; PyTorch's parameter groups; Jordan et al., "Muon: An optimizer for hidden
+        layers", for one optimizer for the matrices and another for the rest.
     """
     if not groups:
         raise ValueError(f"groups must name at least one group, got {groups!r}")
-    return optax.multi_transform(
-        {
-            label: injected(optimizer, **(given if isinstance(given, Mapping) else {_NAME: given}))
-            for label, given in groups.items()
-        },
-        labels,
-    )
+    transformations = {label: _transformation(optimizer, given) for label, given in groups.items()}
+    return optax.multi_transform(transformations, labels if callable(labels) else partial(_fitted, labels))
+
+
+def _transformation(
+    optimizer: Callable[..., optax.GradientTransformation], given: Group
+) -> optax.GradientTransformation:
+    if given is None:
+        return optax.set_to_zero()
+    if isinstance(given, optax.GradientTransformation):
+        return given
+    return injected(optimizer, **(given if isinstance(given, Mapping) else {_NAME: given}))
+
+
+def _whole(node: Any) -> bool:
+    """A parameter that is a container itself, a Flax NNX variable; and the place of one that another group has."""
+    return hasattr(node, "get_value") or isinstance(node, optax.MaskedNode)
+
+
+def _fitted(labels: Any, params: Any) -> Any:
+    """A tree of labels in the containers of the parameters."""
+    try:
+        jax.tree.map(lambda label, below: None, labels, params)
+    except ValueError:
+        return jax.tree_util.tree_map_with_path(partial(_label_at, labels), params, is_leaf=_whole)
+    return labels
+
+
+def _label_at(labels: Any, path: tuple[Any, ...], param: Any) -> Any:
+    if isinstance(param, optax.MaskedNode):
+        return param
+    for entry in path:
+        if not isinstance(labels, (Mapping, list, tuple)):
+            break
+        key = next(getattr(entry, name) for name in ("key", "idx", "name") if hasattr(entry, name))
+        try:
+            labels = labels[key]
+        except (KeyError, IndexError, TypeError):
+            raise ValueError(f"labels must have one for every parameter, got none for {_words(path)}") from None
+    return labels
+
+
+def _words(path: tuple[Any, ...]) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def by_path(patterns: Mapping[str, str], otherwise: str | None = None) -> Callable[[Any], Any]:
+    """Labels of parameters by patterns of their paths, for `per_group` and `optax.multi_transform`.
+
+        label = patterns[the first pattern that the path matches], or `otherwise`
+
+    Args:
+        patterns: pattern -> label. A path is the parameter's keys joined by slashes, such as `blocks/0/kernel`. In a
+            pattern `*` stands for any characters, slashes too, `?` for one, `[01]` for one of these.
+        otherwise: the label of the rest; None: there must be no rest.
+
+    Returns:
+        `params -> labels`, a tree of labels.
+
+    Raises:
+        ValueError: no patterns; when the parameters are seen, one that no pattern matches, or a pattern that matches
+            none.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> from jaxlr.inject import by_path
+        >>> params = {"embed": jnp.zeros((9, 2)), "blocks": [{"kernel": jnp.zeros((2, 2)), "bias": jnp.zeros(2)}]}
+        >>> by_path({"embed*": "frozen", "*kernel": "matrices"}, otherwise="rest")(params)
+        {'blocks': [{'bias': 'rest', 'kernel': 'matrices'}], 'embed': 'frozen'}
+
+    Reference:
+        Python, `fnmatch`; axlearn and T5X choose parameters so.
+    """
+    if not patterns:
+        raise ValueError(f"patterns must hold at least one, got {patterns!r}")
+
+    def of_path(path: str) -> str:
+        for pattern, label in patterns.items():
+            if fnmatchcase(path, pattern):
+                return label
+        if otherwise is None:
+            raise ValueError(f"patterns must match every parameter or otherwise be given, got none for {path}")
+        return otherwise
+
+    def labels(params: Any) -> Any:
+        paths = [_words(path) for path, _ in jax.tree_util.tree_flatten_with_path(params, is_leaf=_whole)[0]]
+        for pattern in patterns:
+            if paths and not any(fnmatchcase(path, pattern) for path in paths):
+                raise ValueError(f"patterns must match a parameter each, got {pattern!r} for {', '.join(paths)}")
+        return jax.tree_util.tree_map_with_path(
+            lambda path, param: param if isinstance(param, optax.MaskedNode) else of_path(_words(path)),
+            params,
+            is_leaf=_whole,
+        )
+
+    return labels
+
+
+def layerwise_decay(
+    learning_rate: Rate, decay: ArrayLike, layers: Sequence[str]
+) -> tuple[dict[str, Rate], Callable[[Any], Any]]:
+    """Rates that are the lower the further a layer is from the output, as groups and labels for `per_group`.
+
+        rate[layers[i]] = learning_rate * decay^(n - i) of n layers,    rate["rest"] = learning_rate
+
+    Args:
+        learning_rate: the rate or schedule of what no pattern matches, such as a new head.
+        decay: the factor for each layer, such as 0.75; it may be traced.
+        layers: patterns of paths, see `by_path`, from the input to the output.
+
+    Returns:
+        The groups, by pattern, and the labels.
+
+    Raises:
+        ValueError: no layers; a decay that is negative.
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> from jaxlr.inject import current_lr, layerwise_decay, per_group
+        >>> params = {"embed": jnp.zeros(2), "blocks": [jnp.zeros(2), jnp.zeros(2)], "head": jnp.zeros(2)}
+        >>> tx = per_group(optax.adamw, *layerwise_decay(1.0, 0.5, ["embed*", "blocks/0*", "blocks/1*"]))
+        >>> {label: float(rate) for label, rate in current_lr(tx.init(params)).items()}
+        {'embed*': 0.125, 'blocks/0*': 0.25, 'blocks/1*': 0.5, 'rest': 1.0}
+
+    Reference:
+        Clark et al., "ELECTRA", arXiv:2003.10555; Bao et al., "BEiT", arXiv:2106.08254.
+    """
+    _checks.non_negative("decay", decay)
+    labels = by_path(dict(zip(layers, layers, strict=True)), otherwise="rest")
+    base: Any = decay
+    factors = {layer: base ** (len(layers) - i) for i, layer in enumerate(layers)}
+    return {layer: _scaled(learning_rate, factor) for layer, factor in factors.items()} | {
+        "rest": learning_rate
+    }, labels
+
+
+def width_multipliers(
+    learning_rate: Rate, params: Any, base: Any, *, rule: str = "adam"
+) -> tuple[dict[str, Rate], Any]:
+    """Rates that stay right when a model gets wider (muP), as groups and labels for `per_group`.
+
+        multiplier = 1 / fan_in       "adam", a matrix of which both sides are wider than in the base model; else 1
+        multiplier = fan_out / fan_in "sgd", such a matrix;  the ratio itself where one side is wider;  else 1
+
+    with `fan_in` and `fan_out` the ratios of the first and the last side that is wider. This is the part of the
+    parametrisation that concerns rates: initial weights with a variance of 1 / fan_in, and an output divided by the
+    ratio of widths, are the model's.
+
+    Args:
+        learning_rate: the rate or schedule that is right for the base model.
+        params: the parameters, or their shapes as `jax.eval_shape` gives them.
+        base: those of the base model, whose rate is known: a tree of the same structure.
+        rule: "adam" for it and its like, "sgd" for SGD.
+
+    Returns:
+        The groups, by multiplier as text, and the labels.
+
+    Raises:
+        ValueError: the trees or the ranks of their arrays differ, or more than two sides are wider.
+
+    Example:
+        >>> import jax.numpy as jnp, optax
+        >>> from jaxlr.inject import current_lr, per_group, width_multipliers
+        >>> def model(width):
+        ...     return {"in": jnp.zeros((8, width)), "hidden": jnp.zeros((width, width)), "out": jnp.zeros((width, 3))}
+        >>> tx = per_group(optax.adam, *width_multipliers(1.0, model(256), model(64)))
+        >>> {label: float(rate) for label, rate in current_lr(tx.init(model(256))).items()}
+        {'0.25': 0.25, '1': 1.0}
+
+    Reference:
+        Yang et al., "Tensor Programs V", arXiv:2203.03466, table 8; the package mup, `MuAdam` and `MuSGD`.
+    """
+    _checks.one_of("rule", rule, ("adam", "sgd"))
+    structures: Any = [jax.tree.structure(tree, is_leaf=_whole) for tree in (params, base)]
+    if structures[0] != structures[1]:
+        raise ValueError("base must be a tree of the same structure as params, got another")
+    multipliers = jax.tree.map(lambda wide, narrow: _multiplier(wide, narrow, rule), params, base, is_leaf=_whole)
+    labels = jax.tree.map(lambda multiplier: f"{multiplier:g}", multipliers)
+    pairs = zip(jax.tree.leaves(labels), jax.tree.leaves(multipliers), strict=True)
+    return {label: _scaled(learning_rate, multiplier) for label, multiplier in sorted(pairs)}, labels
+
+
+def _multiplier(wide: Any, narrow: Any, rule: str) -> float:
+    """What a parameter's rate is multiplied by, from its shape and that in the base model."""
+    shape, base = _shape(wide), _shape(narrow)
+    ratios = [a / b for a, b in zip(shape, base, strict=False) if a != b]
+    if len(shape) != len(base) or len(ratios) > 2:
+        raise ValueError(f"base must differ from params in at most two sides of an array, got {base} for {shape}")
+    match rule, ratios:
+        case "adam", [fan_in, _]:
+            return 1 / fan_in
+        case "sgd", [fan_in, fan_out]:
+            return fan_out / fan_in
+        case "sgd", [ratio]:
+            return ratio
+    return 1.0
+
+
+def _shape(leaf: Any) -> tuple[int, ...]:
+    return np.shape(leaf.get_value() if hasattr(leaf, "get_value") else leaf)
+
+
+def _scaled(rate: Any, factor: Any) -> Any:
+    return scale(rate, factor) if callable(rate) else rate * factor
 
 
 def current_lr(opt_state: Any, learning_rate: Rate | None = None) -> Any:
@@ -146,7 +368,7 @@ def current_lr(opt_state: Any, learning_rate: Rate | None = None) -> Any:
 
     Returns:
         A scalar of the default float type; after `optax.multi_transform` or `per_group` a dict with one for
-        each label, NaN for a group that holds none.
+        each label, NaN for a group that holds none, and again a dict for a group that has groups itself.
 
     Raises:
         ValueError: the state holds no rate and none is given, or it is not clear which count or group is
@@ -183,10 +405,10 @@ def with_lr(opt_state: Any, value: ArrayLike | Mapping[str, ArrayLike]) -> Any:
         opt_state: an Optax state with an injected number as `learning_rate` (`injected`,
             `optax.inject_hyperparams`, `per_group`).
         value: the rate; for groups one for all, or a mapping from labels to rates, which leaves the other
-            groups.
+            groups. Groups that hold no rate stay as they are.
 
     Returns:
-        A state of the same structure and types.
+        A state of the same structure and types; a rate that was an integer is a float from then on.
 
     Raises:
         ValueError: the state has no injected rate, has several in one chain, or a schedule would overwrite
@@ -201,10 +423,10 @@ def with_lr(opt_state: Any, value: ArrayLike | Mapping[str, ArrayLike]) -> Any:
         0.0001
     """
     found = _find(opt_state)
-    if found.injections + len(found.groups) != 1:
+    settable = found.injections + sum(any(one.can_be_set() for one in groups.values()) for groups in found.groups)
+    if settable != 1:
         raise ValueError(
-            "opt_state must hold one injected learning rate, got "
-            f"{found.injections + len(found.groups)}: build the optimizer with "
+            f"opt_state must hold one injected learning rate, got {settable}: build the optimizer with "
             "jaxlr.injected(optimizer, learning_rate=...)"
         )
     return _set(opt_state, value, found.scale())
@@ -222,6 +444,19 @@ class _Found:
 
     def scale(self) -> jax.Array:
         return _product(self.scales)
+
+    def within(self) -> Iterator[_Found]:
+        """What was found in each group."""
+        for groups in self.groups:
+            yield from groups.values()
+
+    def holds(self) -> bool:
+        """Whether there is a rate, or the count of its schedule, here or in a group."""
+        return bool(self.rates or self.counts) or any(group.holds() for group in self.within())
+
+    def can_be_set(self) -> bool:
+        """Whether there is an injected rate, here or in a group."""
+        return bool(self.injections) or any(group.can_be_set() for group in self.within())
 
     def add(self, other: _Found) -> None:
         self.rates += other.rates
@@ -275,7 +510,13 @@ def _product(factors: list[jax.Array]) -> jax.Array:
 
 def _rate(found: _Found, given: Any) -> Any:
     if len(found.groups) > 1:
-        raise ValueError(f"opt_state must have its groups in one place, got {len(found.groups)}")
+        # Groups of a transformation without rates, such as weight decay for some parameters, are nobody's.
+        groups = [one for one in found.groups if any(group.holds() for group in one.values())]
+        if len(groups) > 1:
+            raise ValueError(f"opt_state must have its groups in one place, got {len(groups)}")
+        found = replace(found, groups=groups)
+    if isinstance(given, Mapping) and not found.groups:
+        raise ValueError(f"learning_rate must be a number or a schedule where there are no groups, got {given!r}")
     if found.rates:
         rate = _product(found.rates)
     elif found.groups:
@@ -296,7 +537,7 @@ def _rate(found: _Found, given: Any) -> Any:
     if all(of_group is None for of_group in rates.values()):
         return None
     return {
-        label: jnp.full((), jnp.nan, float) if of_group is None else rate * of_group
+        label: jnp.full((), jnp.nan, float) if of_group is None else jax.tree.map(rate.__mul__, of_group)
         for label, of_group in rates.items()
     }
 
@@ -306,9 +547,11 @@ def _set(state: Any, value: Any, scale: jax.Array) -> Any:
     if "hyperparams" in fields and _NAME in state.hyperparams:
         if _NAME in getattr(state, "hyperparams_states", {}):
             raise ValueError("learning_rate must be an injected number, got a schedule, which would undo the change")
-        rate = _like(state.hyperparams[_NAME], value / scale)
+        rate = _like(state.hyperparams[_NAME], jnp.asarray(value, float) / scale)
         return state._replace(hyperparams={**state.hyperparams, _NAME: rate})
     if "inner_states" in fields:
+        if not _find(state).can_be_set():
+            return state
         return state._replace(inner_states=_set_groups(state.inner_states, value, scale))
     if hasattr(state, "_fields"):
         return type(state)(*(_set(child, value, scale) for child in state))
@@ -323,9 +566,11 @@ def _set(state: Any, value: Any, scale: jax.Array) -> Any:
 
 def _set_groups(groups: Mapping[str, Any], value: Any, scale: jax.Array) -> dict[str, Any]:
     by_label = value if isinstance(value, Mapping) else dict.fromkeys(groups, value)
-    unknown = sorted(set(by_label) - set(groups))
+    unknown = [label for label in by_label if label not in groups]
     if unknown:
-        raise ValueError(f"value must be for groups among {', '.join(groups)}; got {', '.join(unknown)}")
+        raise ValueError(
+            f"value must be for groups among {', '.join(map(str, groups))}; got {', '.join(map(str, unknown))}"
+        )
     return {
         label: _set(group, by_label[label], scale * _find(group).scale()) if label in by_label else group
         for label, group in groups.items()
@@ -334,5 +579,6 @@ def _set_groups(groups: Mapping[str, Any], value: Any, scale: jax.Array) -> dict
 
 def _like(leaf: Any, value: jax.Array) -> Any:
     number = leaf.get_value() if hasattr(leaf, "get_value") else leaf
-    value = jnp.asarray(value, jnp.result_type(number))
+    dtype = jnp.result_type(number)
+    value = value.astype(dtype if jnp.issubdtype(dtype, jnp.floating) else float)
     return leaf.replace(value) if hasattr(leaf, "get_value") else value

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxlr.plateau import Plateau, ScaleByPlateauState, observe, reduce_on_plateau
+from jaxlr.plateau import Plateau, ScaleByPlateauState, observe, reduce_on_plateau, scale_by_plateau
 
 Case = dict[str, Any]
 _PADDING = 512
@@ -149,7 +149,7 @@ def _scan(plateau: Plateau, accumulation_size: jax.Array, value: jax.Array, metr
         state = observe(plateau, accumulation_size, state, metric)
         return state, state.plateau.value
 
-    start = ScaleByPlateauState(plateau.init(value), jnp.zeros((), float), jnp.zeros((), jnp.int32))
+    start = scale_by_plateau(plateau).init(())._replace(plateau=plateau.init(value))
     return jax.lax.scan(epoch, start, metrics)[1]
 
 

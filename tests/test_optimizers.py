@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import optax.contrib
 import pytest
 
 from jaxlr import optimizers, schedules
@@ -97,8 +99,6 @@ def test_a_plain_momentum_of_zero_carries_no_velocity() -> None:
 
 @pytest.mark.parametrize("name", optimizers.names)
 def test_every_number_may_be_traced(name: str) -> None:
-    import inspect
-
     factory = getattr(optimizers, name)
     numbers = {
         key: parameter.default
@@ -133,7 +133,7 @@ def test_bfloat16_parameters_stay_so(name: str) -> None:
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: optimizers.sgd(0.0), "learning_rate must be positive, got 0.0"),
+        (lambda: optimizers.sgd(-0.1), "learning_rate must be zero or more, got -0.1"),
         (lambda: optimizers.adam(float("nan")), "learning_rate must be finite, got nan"),
         (lambda: optimizers.sgd(0.1, momentum=1.5), "momentum must be between 0 and 1, got 1.5"),
         (lambda: optimizers.rmsprop(rho=-0.1), "rho must be between 0 and 1"),
@@ -144,3 +144,62 @@ def test_bfloat16_parameters_stay_so(name: str) -> None:
 def test_bad_input(build: Callable[[], Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def known_to_optax() -> list[str]:
+    return sorted(optimizers._of_optax())
+
+
+@pytest.mark.filterwarnings("ignore:`optimistic_adam` is deprecated")
+@pytest.mark.parametrize("name", [*known_to_optax(), *(f"keras:{name}" for name in optimizers.names)])
+def test_every_name_gives_what_it_names(name: str) -> None:
+    factory = optimizers.named(name)
+    assert "learning_rate" in inspect.signature(factory).parameters
+    plain = name.removeprefix("keras:")
+    module = optimizers if plain != name else (optax if plain in vars(optax) else optax.contrib)
+    assert factory.func is getattr(module, plain)
+
+
+def test_all_of_the_face_of_optax_is_named() -> None:
+    assert {"sgd", "adam", "adamw", "lbfgs", "lion", "muon", "prodigy", "schedule_free_adamw"} < set(known_to_optax())
+    assert len(known_to_optax()) > 35
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("adamw", {}),
+        (
+            " adamw( weight_decay=0.1, nesterov=True, mask=None ) ",
+            {"weight_decay": 0.1, "nesterov": True, "mask": None},
+        ),
+        ("keras:sgd(momentum=-0)", {"momentum": 0}),
+        ("adafactor(decay_offset=-3)", {"decay_offset": -3}),
+    ],
+)
+def test_arguments_in_the_text(text: str, expected: dict[str, Any]) -> None:
+    assert optimizers.named(text).keywords == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "adam()()",
+        "adamw(0.1)",
+        "adamw(b3=1)",
+        "adamw(mask=print)",
+        "adamw(**{'b1': 1})",
+        "keras:lion",
+        "keras:",
+        "optax.adam",
+        "scale_by_adam",
+        "adam(b1=(lambda: 1)())",
+        "(" * 5000,
+        "adam(b1=" + "-" * 50_000 + "1)",
+        "adam\0",
+    ],
+)
+def test_hostile_names_are_value_errors(text: str) -> None:
+    with pytest.raises(ValueError, match="must"):
+        optimizers.named(text)

@@ -8,13 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Data", "Model", "momentum_of", "numbers", "widths"]
+__all__ = ["Data", "Model", "Optimizer", "momentum_of", "numbers", "widths"]
 
 Data = Annotated[
     str,
     typer.Option(
         help="blobs, breast_cancer, diabetes, digits, iris, wine; FILE.csv, whose target is the column target, "
         "label or y or else the last; or FILE.npz with the arrays x, y and perhaps x_test, y_test."
+    ),
+]
+Optimizer = Annotated[
+    str,
+    typer.Option(
+        help='An optimizer of Optax, such as sgd, muon or "adamw(weight_decay=0.1)"; or of Keras 2.3.1: keras:sgd, '
+        "keras:rmsprop, keras:adagrad, keras:adam, keras:adadelta."
     ),
 ]
 Model = Annotated[str, typer.Option(help="Units of each hidden layer of a ReLU network.")]
@@ -61,10 +68,10 @@ def widths(option: str, text: str) -> tuple[int, ...]:
     return found
 
 
-def momentum_of(optimizer: Callable[..., Any]) -> str:
+def momentum_of(optimizer: Callable[..., Any], text: str) -> str:
     """The argument that is the optimizer's momentum: Adam's is the decay of its mean gradient."""
     taken = inspect.signature(optimizer).parameters
-    for name in ("momentum", "beta_1"):
+    for name in ("momentum", "b1", "beta_1"):
         if name in taken:
             return name
-    raise ValueError(f"--momentum must go with an optimizer that has one, sgd or adam; got {optimizer.__name__}")
+    raise ValueError(f"--momentum must go with an optimizer that has one, such as sgd or adam; got {text}")

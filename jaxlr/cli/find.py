@@ -12,7 +12,7 @@ import typer
 
 from jaxlr.cli import arguments
 from jaxlr.cli.app import app
-from jaxlr.cli.arguments import Data, Model
+from jaxlr.cli.arguments import Data, Model, Optimizer
 from jaxlr.cli.running import Cache, set_up, writable
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def find(
     data: Data = "blobs",
     model: Model = "50",
-    optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adagrad, adam or adadelta.")] = "sgd",
-    momentum: Annotated[float | None, typer.Option(help="Momentum of sgd, or beta_1 of adam.")] = None,
+    optimizer: Optimizer = "sgd",
+    momentum: Annotated[float | None, typer.Option(help="Momentum of sgd, or b1 of adam and its like.")] = None,
     steps: Annotated[int, typer.Option(help="Updates of the range test and of each short training.")] = 100,
     seeds: Annotated[int, typer.Option(help="Trainings of each kind, with different weights and orders.")] = 8,
     batch_size: Annotated[int, typer.Option(help="Examples in an update.")] = 32,
@@ -39,16 +39,18 @@ def find(
     the figure where OUT is given. Features are standardised; a fifth of the rows is left out, as in `jaxlr sweep`.
     """
     set_up(cache)
+    import optax
+
     from jaxlr import _checks, find_lr, optimizers, tasks
     from jaxlr.finder import curvature
 
     for option, count in (("--steps", steps), ("--seeds", seeds), ("--batch-size", batch_size)):
         _checks.count(option, count, minimum=2 if option == "--steps" else 1)
-    _checks.one_of("--optimizer", optimizer, optimizers.names)
     widths = arguments.widths("--model", model)
-    make = getattr(optimizers, optimizer)
+    make = optimizers.named(optimizer)
     if momentum is not None:
-        make = functools.partial(make, **{arguments.momentum_of(make): momentum})
+        _checks.between("--momentum", momentum, 0, 1)
+        make = functools.partial(make, **{arguments.momentum_of(make, optimizer): momentum})
     if out is not None and out.suffix != ".nc":
         raise ValueError(f"--out must be a file *.nc, got {out}")
     loaded = tasks.load(data)
@@ -58,9 +60,9 @@ def find(
         writable(out.parent, [file.name for file in files], force)
     found = find_lr(task, make, steps=steps, batch_size=batch_size, seeds=seeds)
     bounds = {}
-    if optimizer == "sgd":
-        stable = curvature.stability(task, momentum=momentum or 0.0, seeds=seeds)["largest_stable_rate"]
-        bounds["largest stable rate, 2 (1 + momentum) / sharpness"] = float(stable.median())
+    if make.func in (optax.sgd, optimizers.sgd):
+        stable = curvature.stability(task, momentum=make.keywords.get("momentum") or 0.0, seeds=seeds)
+        bounds["largest stable rate, 2 (1 + momentum) / sharpness"] = float(stable["largest_stable_rate"].median())
     _report(found, bounds)
     if files:
         _write(found, bounds, files, f"{Path(data).name}, {optimizer}")

@@ -12,7 +12,7 @@ import typer
 
 from jaxlr.cli import arguments
 from jaxlr.cli.app import app
-from jaxlr.cli.arguments import Data, Model
+from jaxlr.cli.arguments import Data, Model, Optimizer
 from jaxlr.cli.running import Bar, Cache, Profile, print_profile, set_up, writable
 
 if TYPE_CHECKING:
@@ -27,12 +27,14 @@ _BEST_ROWS = 20
 def sweep(
     data: Data = "blobs",
     model: Model = "50",
-    optimizer: Annotated[str, typer.Option(help="sgd, rmsprop, adagrad, adam or adadelta.")] = "sgd",
+    optimizer: Optimizer = "sgd",
     lr: Annotated[
         str | None,
         typer.Option(help=f"Learning rates: 0.1, 0.1,0.01 or LOW:HIGH:N:log.  [default: {_RATES}]"),
     ] = None,
-    momentum: Annotated[str | None, typer.Option(help="Momenta of sgd, or beta_1 of adam, in the same forms.")] = None,
+    momentum: Annotated[
+        str | None, typer.Option(help="Momenta of sgd, or b1 of adam and its like, in the same forms.")
+    ] = None,
     schedule: Annotated[
         str | None,
         typer.Option(help='A schedule of the step, such as "cosine_decay({lr}, 2000)"; {lr} is each learning rate.'),
@@ -54,12 +56,11 @@ def sweep(
     """
     began = time.perf_counter()
     set_up(cache)
-    from jaxlr import _checks, experiment, optimizers, tasks
+    from jaxlr import _checks, experiment, tasks
     from jaxlr import sweep as run_sweep
 
     for option, count in (("--seeds", seeds), ("--epochs", epochs), ("--batch-size", batch_size)):
         _checks.count(option, count)
-    _checks.one_of("--optimizer", optimizer, optimizers.names)
     space, rates = _space(optimizer, lr, momentum, schedule)
     widths = arguments.widths("--model", model)
     figure = out.with_suffix(".png")
@@ -67,7 +68,7 @@ def sweep(
         raise ValueError(f"--out must be a file *.nc, got {out}")
     loaded = tasks.load(data)
     task = getattr(tasks, loaded.kind)(tasks.mlp(widths), *loaded[:4])
-    run = experiment(task, optimizers.get, epochs=epochs, batch_size=batch_size)
+    run = experiment(task, _named, epochs=epochs, batch_size=batch_size)
     files = [out, figure] if len(rates) > 1 else [out]
     writable(out.parent, [file.name for file in files], force)
     imported = time.perf_counter()
@@ -84,11 +85,20 @@ def sweep(
         print_profile([ds], began, others)
 
 
+def _named(optimizer: str, learning_rate: Any = None, **hyperparameters: Any) -> Any:
+    """The optimizer of a text; its own rate where none is given."""
+    from jaxlr import optimizers
+
+    given = {} if learning_rate is None else {"learning_rate": learning_rate}
+    return optimizers.named(optimizer)(**given, **hyperparameters)
+
+
 def _space(optimizer: str, lr: str | None, momentum: str | None, schedule: str | None) -> tuple[Any, list[float]]:
     """The settings, and the learning rates in them; none where a schedule is fixed."""
-    from jaxlr import grid, optimizers, schedules
+    from jaxlr import _checks, grid, optimizers, schedules
 
-    axes: dict[str, Any] = {"name": optimizer}
+    factory = optimizers.named(optimizer)
+    axes: dict[str, Any] = {"optimizer": optimizer}
     if schedule is not None and "{lr}" not in schedule:
         if lr is not None:
             raise ValueError(f"--schedule must contain {{lr}} where --lr is given, got {schedule!r}")
@@ -101,13 +111,15 @@ def _space(optimizer: str, lr: str | None, momentum: str | None, schedule: str |
         texts = [] if schedule is None else [schedule.replace("{lr}", repr(rate)) for rate in rates]
         axes["learning_rate"] = [schedules.parse(text) for text in texts] or rates
     if momentum is not None:
-        axes[arguments.momentum_of(getattr(optimizers, optimizer))] = arguments.numbers("--momentum", momentum)
+        momenta = arguments.numbers("--momentum", momentum)
+        for value in momenta:
+            _checks.between("--momentum", value, 0, 1)
+        axes[arguments.momentum_of(factory, optimizer)] = momenta
     return grid(**axes), rates
 
 
 def _labelled(ds: xr.Dataset, rates: list[float], schedule: str | None) -> xr.Dataset:
-    """With the rates as the axis where a schedule was made of each, and the optimizer by that name."""
-    ds = ds.rename(name="optimizer")
+    """With the rates as the axis where a schedule was made of each."""
     if schedule is None:
         return ds
     ds.attrs["schedule"] = schedule

@@ -4,8 +4,9 @@
 `jit`, `vmap` and `lax.scan`, with every number traced. `state.value` is what is lowered: a learning rate, or
 a multiplier.
 
-The default rule is Keras's with its faults mended. `semantics="keras"`, `"keras2"`, `"torch"` and `"optax"`
-are those libraries bit for bit in float64, faults included (`min` mode; `d` is `min_delta`):
+The default rule is Keras's with its faults mended. `semantics="keras"`, `"keras2"`, `"torch"`, `"optax"` and
+`"greedy"` (transformers' GreedyLR) are those libraries bit for bit in float64, faults included (`min` mode; `d` is
+`min_delta`):
 
 | | reduces at | cooldown c skips | improved when | NaN |
 |---|---|---|---|---|
@@ -13,6 +14,7 @@ are those libraries bit for bit in float64, faults included (`min` mode; `d` is 
 | keras | `wait >= patience` | c - 1 epochs | `metric + d < best` | best for ever if it comes first |
 | keras2 | `wait >= patience` | c - 1 epochs | `metric < best - d` | bad epoch |
 | torch | `wait > patience` | c epochs | `metric < best - d`, or `< best * (1 - rtol)` | bad epoch |
+| greedy | `wait > patience` | c epochs, their best too | `metric < best - d`, or `< best * (1 - rtol)` | bad epoch |
 | optax | `wait == patience` | c epochs | `metric < (1 - rtol) * best - atol` | bad epoch |
 """
 
@@ -28,18 +30,18 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from jaxlr import _checks
-from jaxlr.plateau.semantics import IMPROVED, STEP, as_float
+from jaxlr.plateau.semantics import IMPROVED, STEP, as_float, as_scalar
 from jaxlr.plateau.state import Numbers, PlateauState
 
 __all__ = ["SEMANTICS", "Plateau", "reduce_on_plateau", "whole_number"]
 
-SEMANTICS = ("default", "keras", "keras2", "torch", "optax")
+SEMANTICS = ("default", "keras", "keras2", "torch", "optax", "greedy")
 _TRACED_WINDOW = 128
 
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["factor", "patience", "rtol", "atol", "cooldown", "min_value", "eps"],
+    data_fields=["factor", "patience", "rtol", "atol", "cooldown", "min_value", "eps", "max_value", "warmup"],
     meta_fields=["mode", "semantics", "trend", "restore_best", "stop", "window"],
 )
 @dataclass(frozen=True)
@@ -54,9 +56,12 @@ class Plateau(Numbers):
 
         Returns:
             The state.
+
+        Raises:
+            ValueError: `value` is more than one number.
         """
         # Each leaf has a buffer of its own, so that the state can be donated.
-        value = jnp.array(as_float(value))
+        value = jnp.array(as_scalar("value", value))
         return PlateauState(
             value=value,
             best=jnp.full_like(value, jnp.inf if self.mode == "min" else -jnp.inf),
@@ -80,8 +85,11 @@ class Plateau(Numbers):
 
         Returns:
             The state; `reduced` and `improved` tell what this metric did.
+
+        Raises:
+            ValueError: `metric` is more than one number.
         """
-        metric = jnp.asarray(metric, state.best.dtype)
+        metric = as_scalar("metric", metric).astype(state.best.dtype)
         event = jnp.isnan(metric)
         if self.semantics == "default":
             event |= metric == (-jnp.inf if self.mode == "min" else jnp.inf)
@@ -112,6 +120,8 @@ def reduce_on_plateau(
     atol: ArrayLike | None = None,
     cooldown: ArrayLike = 0,
     min_value: ArrayLike = 0.0,
+    max_value: ArrayLike | None = None,
+    warmup: ArrayLike = 0,
     mode: str = "min",
     semantics: str = "default",
     eps: ArrayLike | None = None,
@@ -119,7 +129,7 @@ def reduce_on_plateau(
     restore_best: bool = False,
     stop: bool = False,
 ) -> Plateau:
-    """Multiply a value by `factor` when a metric has not improved for `patience` epochs.
+    """Multiply a value by `factor` when a metric has not improved for `patience` epochs, or divide when it has.
 
     An epoch improves when `best - metric > margin` (`metric - best` for `mode="max"`), with
     `margin = min_delta` or `rtol * abs(best) + atol`; the difference is exact where the two are close.
@@ -127,7 +137,12 @@ def reduce_on_plateau(
 
         value <- max(value * factor, min_value)
 
-    and the count starts again after `cooldown` epochs. A NaN is an event: counted in `state.nan_events`, it
+    and the count starts again after `cooldown` epochs. With `max_value` the value also rises: at `patience` improving
+    epochs in a row
+
+        value <- min(value / factor, max_value)
+
+    and both counts start again after `warmup` epochs. A NaN is an event: counted in `state.nan_events`, it
     neither improves nor counts as a bad epoch; so is an infinity that nothing could improve on.
 
     Every number may be a JAX array or a tracer, so each is an axis that a sweep can batch.
@@ -136,16 +151,19 @@ def reduce_on_plateau(
         factor: what the value is multiplied by, between 0 and 1, both excluded.
         patience: bad epochs before a reduction; 0 reduces at each bad epoch, as 1 does.
         min_delta: smallest change that counts, in the metric's unit; 1e-4 where no tolerance is given (for
-            `"torch"` and `"optax"`: their default, `rtol=1e-4`). A change of exactly this much does not
-            count.
+            `"torch"` and `"optax"`: their default, `rtol=1e-4`; for `"greedy"` 1e-6). A change of exactly this
+            much does not count.
         rtol: smallest relative change that counts, of the best metric; instead of `min_delta`.
         atol: added to the relative change, in the metric's unit; instead of `min_delta`.
         cooldown: epochs after a reduction in which no bad epoch is counted.
         min_value: floor of the value, reached exactly. A learning rate or a multiple, as the value is.
+        max_value: ceiling up to which the value rises while the metric improves; None: it never rises (with
+            `"greedy"`: there is no ceiling).
+        warmup: epochs after a rise in which none is counted.
         mode: `"min"` if a lower metric is better, `"max"` if a higher one is.
         semantics: `"default"`, or the library whose behaviour is wanted, faults included: `"keras"`,
-            `"keras2"`, `"torch"`, `"optax"`. The module's table has the differences.
-        eps: only for `"torch"`: a reduction by no more than this is not applied; 1e-8 where not given.
+            `"keras2"`, `"torch"`, `"optax"`, `"greedy"`. The module's table has the differences.
+        eps: only for `"torch"` and `"greedy"`: a change by no more than this is not applied; 1e-8 where not given.
         trend: reduce only if the last `patience` metrics show no descent either, so that the way down from a
             spike is no plateau. dlib's test: a straight line is fitted, and there is a descent where its
             slope is negative with a probability of at least 0.51, with all the metrics or without the highest
@@ -176,7 +194,8 @@ def reduce_on_plateau(
 
     Reference:
         Keras, `keras.callbacks.ReduceLROnPlateau`; PyTorch, `torch.optim.lr_scheduler.ReduceLROnPlateau`;
-        Optax, `optax.contrib.reduce_on_plateau`; dlib, `count_steps_without_decrease_robust`.
+        Optax, `optax.contrib.reduce_on_plateau`; dlib, `count_steps_without_decrease_robust`;
+        transformers, `GreedyLR`: Subramanian and Ganapathiraman, arXiv:2512.14527.
     """
     _checks.one_of("mode", mode, ("min", "max"))
     _checks.one_of("semantics", semantics, SEMANTICS)
@@ -188,10 +207,16 @@ def reduce_on_plateau(
         raise ValueError("mode must be 'min' with semantics='optax', which has no other; got 'max'")
     if trend and semantics != "default":
         raise ValueError(f"trend must be False with a library's semantics, got trend=True and {semantics!r}")
-    if eps is not None and semantics != "torch":
-        raise ValueError(f"eps must be left out unless semantics='torch', got {eps!r} and {semantics!r}")
+    if eps is not None and semantics not in ("torch", "greedy"):
+        raise ValueError(f"eps must be left out unless semantics='torch' or 'greedy', got {eps!r} and {semantics!r}")
     if eps is None:
-        eps = 1e-8 if semantics == "torch" else 0.0
+        eps = 1e-8 if semantics in ("torch", "greedy") else 0.0
+    whole_number("warmup", warmup)
+    raises = max_value is not None or semantics == "greedy"
+    if max_value is not None:
+        _checks.positive("max_value", max_value)
+        if semantics not in ("default", "greedy"):
+            raise ValueError(f"max_value must be left out with semantics={semantics!r}, which never raises a value")
     _checks.non_negative("eps", eps)
     rtol, atol = _tolerances(semantics, min_delta, rtol, atol)
     return Plateau(
@@ -202,6 +227,8 @@ def reduce_on_plateau(
         cooldown=cooldown,
         min_value=min_value,
         eps=eps,
+        max_value=max_value,
+        warmup=warmup if raises else None,
         mode=mode,
         semantics=semantics,
         trend=bool(trend),
@@ -224,10 +251,10 @@ def _tolerances(
         )
     if semantics in ("keras", "keras2") and relative:
         raise ValueError(f"rtol and atol must be left out with semantics={semantics!r}, which has min_delta only")
-    if semantics == "torch" and rtol is not None and atol is not None:
-        raise ValueError(f"rtol or atol must be left out with semantics='torch', got {rtol!r} and {atol!r}")
+    if semantics in ("torch", "greedy") and rtol is not None and atol is not None:
+        raise ValueError(f"rtol or atol must be left out with semantics={semantics!r}, got {rtol!r} and {atol!r}")
     if min_delta is None and not relative:
-        return (1e-4, 0.0) if semantics in ("torch", "optax") else (0.0, 1e-4)
+        return {"torch": (1e-4, 0.0), "optax": (1e-4, 0.0), "greedy": (0.0, 1e-6)}.get(semantics, (0.0, 1e-4))
     if min_delta is not None:
         return 0.0, min_delta
     return (0.0 if rtol is None else rtol), (0.0 if atol is None else atol)

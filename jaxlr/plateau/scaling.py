@@ -12,7 +12,7 @@ from jax.typing import ArrayLike
 
 from jaxlr import _checks
 from jaxlr.plateau.rule import Plateau, whole_number
-from jaxlr.plateau.semantics import as_float
+from jaxlr.plateau.semantics import as_float, as_scalar
 from jaxlr.plateau.state import PlateauState, alike
 
 __all__ = ["ScaleByPlateauState", "observe", "scale_by_plateau"]
@@ -23,12 +23,16 @@ class ScaleByPlateauState(NamedTuple):
 
     plateau: PlateauState
     average: jax.Array
-    """Mean of the values of the unfinished window."""
+    """Mean of the finite values of the unfinished window."""
     gathered: jax.Array
     """Values in the unfinished window, int32."""
+    finite: jax.Array
+    """How many of them are finite, int32."""
 
 
-def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> optax.GradientTransformationExtraArgs:
+def scale_by_plateau(
+    plateau: Plateau, *, accumulation_size: ArrayLike = 1, metric: str = "value"
+) -> optax.GradientTransformationExtraArgs:
     """Scale the updates down when the metric given to `update(..., value=)` stands still.
 
         updates <- updates * state.plateau.value,    a multiplier that starts at 1
@@ -40,7 +44,11 @@ def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> o
     Args:
         plateau: from `reduce_on_plateau`; its `min_value` is a multiple of the rate.
         accumulation_size: how many values make one metric, their mean. 1 for a metric of an epoch; for the
-            loss of each batch more, such as the number of batches in an epoch.
+            loss of each batch more, such as the number of batches in an epoch. A value that is not finite is
+            left out of the mean and counted in `nan_events`; with `semantics="optax"` it voids the mean.
+
+        metric: the keyword of `update` that the metric comes by, such as `"val_loss"`: several plateaus in a chain may
+            watch one each.
 
     Returns:
         An Optax transformation. Its `update` takes `value=`, the metric, a scalar; a step without one (or
@@ -59,6 +67,8 @@ def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> o
         ...     updates, state = tx.update(jnp.ones(()), state, params, value=loss)
         >>> print(updates)
         -0.5
+        >>> watching = scale_by_plateau(reduce_on_plateau(), metric="val_loss")
+        >>> updates, state = watching.update(updates, watching.init(params), val_loss=0.5, val_accuracy=0.9)
 
     Reference:
         Optax, `optax.contrib.reduce_on_plateau`, whose average and order of events these are.
@@ -68,19 +78,18 @@ def scale_by_plateau(plateau: Plateau, *, accumulation_size: ArrayLike = 1) -> o
 
     def init(params: optax.Params) -> ScaleByPlateauState:
         del params
-        return ScaleByPlateauState(plateau.init(1.0), as_float(0.0), jnp.zeros((), jnp.int32))
+        counts = (jnp.zeros((), jnp.int32) for _ in range(2))
+        return ScaleByPlateauState(plateau.init(1.0), as_float(0.0), *counts)
 
     def update(
         updates: optax.Updates,
         state: ScaleByPlateauState,
         params: optax.Params | None = None,
-        *,
-        value: ArrayLike | None = None,
         **extra_args: Any,
     ) -> tuple[optax.Updates, ScaleByPlateauState]:
-        del params, extra_args
-        if value is not None:
-            state = observe(plateau, accumulation_size, state, value)
+        del params
+        if extra_args.get(metric) is not None:
+            state = observe(plateau, accumulation_size, state, extra_args[metric])
         scale = state.plateau.value
         return jax.tree.map(lambda update: jnp.multiply(*alike(scale, update)).astype(update.dtype), updates), state
 
@@ -100,15 +109,26 @@ def observe(
 
     Returns:
         The state, in which `plateau.reduced` and `plateau.improved` are False unless a window ended here.
+
+    Raises:
+        ValueError: `value` is more than one number.
     """
-    gathered, dtype = state.gathered + 1, state.average.dtype
-    total = state.gathered.astype(dtype) * state.average + jnp.asarray(value, dtype)
-    average = total / gathered.astype(dtype)
+    value, gathered = as_scalar("value", value).astype(state.average.dtype), state.gathered + 1
+    # Optax takes the mean of what there is.
+    counts = jnp.isfinite(value) | (plateau.semantics == "optax")
+    finite = state.finite + counts.astype(jnp.int32)
+    total = state.finite.astype(value.dtype) * state.average + jnp.where(counts, value, 0)
+    average = total / jnp.maximum(finite, 1).astype(value.dtype)
     full = jnp.equal(*alike(gathered, accumulation_size))
     no = jnp.zeros_like(full)
     waiting = state.plateau._replace(reduced=no, improved=no)
+    # Where no value is finite, the rule judges the last one.
+    metric = jnp.where(finite > 0, average, value)
+    plateau_state = jax.tree.map(partial(jnp.where, full), plateau.update(state.plateau, metric), waiting)
+    left_out = (~counts & ((finite > 0) | ~full)).astype(jnp.int32)
     return ScaleByPlateauState(
-        plateau=jax.tree.map(partial(jnp.where, full), plateau.update(state.plateau, average), waiting),
+        plateau=plateau_state._replace(nan_events=plateau_state.nan_events + left_out),
         average=jnp.where(full, 0.0, average),
         gathered=jnp.where(full, 0, gathered),
+        finite=jnp.where(full, 0, finite),
     )

@@ -23,6 +23,14 @@ def as_float(value: ArrayLike) -> jax.Array:
     return jnp.asarray(value, float)
 
 
+def as_scalar(name: str, value: ArrayLike) -> jax.Array:
+    """One number in the default float type; frameworks hand a metric over as an array of shape `(1,)`, too."""
+    array = as_float(value)
+    if array.size != 1:
+        raise ValueError(f"{name} must be a scalar, got an array of shape {array.shape}")
+    return array.reshape(())
+
+
 def _gain(plateau: Numbers, state: PlateauState, metric: jax.Array) -> jax.Array:
     """How much better the metric is than the best."""
     gain = state.best - metric if plateau.mode == "min" else metric - state.best
@@ -71,15 +79,47 @@ def _step_default(
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     skipped = state.cooldown > 0
     bad = ~(improved | event | skipped)
-    wait = jnp.where(improved | skipped, 0, state.wait + _count(bad))
+    wait = jnp.where(improved | skipped, 0, jnp.maximum(state.wait, 0) + _count(bad))
     due = bad & jnp.greater_equal(*alike(wait, plateau.patience))
     if state.history is not None:
         due &= ~falling(state.history if plateau.mode == "min" else -state.history, plateau.patience)
     reduce = due & (state.value > as_float(plateau.min_value))
+    value = jnp.where(reduce, _lowered(plateau, state.value), state.value)
+    wait = jnp.where(reduce, 0, wait)
+    cooldown = jnp.where(reduce, _count(plateau.cooldown), jnp.maximum(state.cooldown - 1, 0))
+    if plateau.max_value is None:
+        return value, wait, cooldown
+    # Improving epochs in a row are counted below zero; an event neither adds to them nor ends them.
+    good = improved & ~skipped
+    wait = jnp.where(good, jnp.minimum(state.wait, 0) - 1, jnp.where(event & ~skipped, state.wait, wait))
+    lift = good & jnp.greater_equal(*alike(-wait, plateau.patience)) & (state.value < as_float(plateau.max_value))
     return (
-        jnp.where(reduce, _lowered(plateau, state.value), state.value),
-        jnp.where(reduce, 0, wait),
-        jnp.where(reduce, _count(plateau.cooldown), jnp.maximum(state.cooldown - 1, 0)),
+        jnp.where(lift, _raised(plateau, state.value), value),
+        jnp.where(lift, 0, wait),
+        jnp.where(lift, _count(plateau.warmup), cooldown),
+    )
+
+
+def _improved_greedy(plateau: Numbers, state: PlateauState, metric: jax.Array) -> jax.Array:
+    # Nothing is looked at while it cools down or warms up.
+    return _improved_library(plateau, state, metric) & (state.cooldown == 0)
+
+
+def _step_greedy(
+    plateau: Numbers, state: PlateauState, improved: jax.Array, event: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+    skipped = state.cooldown > 0
+    counted = jnp.where(improved, jnp.minimum(state.wait, 0) - 1, jnp.maximum(state.wait, 0) + 1)
+    wait = jnp.where(skipped, 0, counted)
+    lift, reduce = (jnp.greater(*alike(count, plateau.patience)) for count in (-wait, wait))
+    lowered = jnp.maximum(_product(state.value, as_float(plateau.factor)), as_float(plateau.min_value))
+    raised = _raised(plateau, state.value)
+    aimed = jnp.where(lift, raised, jnp.where(reduce, lowered, state.value))
+    cooldown = jnp.where(reduce, _count(plateau.cooldown), jnp.maximum(state.cooldown - 1, 0))
+    return (
+        jnp.where(jnp.abs(aimed - state.value) > as_float(plateau.eps), aimed, state.value),
+        jnp.where(lift | reduce, 0, wait),
+        jnp.where(lift, _count(plateau.warmup), cooldown),
     )
 
 
@@ -142,8 +182,8 @@ def _epsilon(value: jax.Array) -> float:
     return float(np.finfo(value.dtype).eps)
 
 
-def _count(value: ArrayLike) -> jax.Array:
-    return jnp.asarray(value).astype(jnp.int32)
+def _count(value: ArrayLike | None) -> jax.Array:
+    return jnp.asarray(0 if value is None else value).astype(jnp.int32)
 
 
 def _lowered(plateau: Numbers, value: jax.Array) -> jax.Array:
@@ -152,6 +192,16 @@ def _lowered(plateau: Numbers, value: jax.Array) -> jax.Array:
     product = _product(value, as_float(plateau.factor))
     near = floor * (1 + 16 * _epsilon(value))
     return jnp.where(product <= near, floor, product)
+
+
+def _raised(plateau: Numbers, value: jax.Array) -> jax.Array:
+    """`value / factor`, but the ceiling itself from a few roundings below it; a value above it stays."""
+    quotient = value / as_float(plateau.factor)
+    if plateau.max_value is None:
+        return quotient
+    ceiling = as_float(plateau.max_value)
+    near = ceiling * (1 - 16 * _epsilon(value))
+    return jnp.maximum(value, jnp.where(quotient >= near, ceiling, quotient))
 
 
 def _product(value: jax.Array, factor: jax.Array) -> jax.Array:
@@ -174,6 +224,7 @@ _Step = Callable[[Numbers, PlateauState, jax.Array, jax.Array], tuple[jax.Array,
 
 IMPROVED: dict[str, _Improved] = {
     "default": _improved_default,
+    "greedy": _improved_greedy,
     "keras": _improved_keras,
     "keras2": _improved_library,
     "torch": _improved_library,
@@ -181,6 +232,7 @@ IMPROVED: dict[str, _Improved] = {
 }
 STEP: dict[str, _Step] = {
     "default": _step_default,
+    "greedy": _step_greedy,
     "keras": _step_keras,
     "keras2": _step_keras,
     "torch": _step_torch,

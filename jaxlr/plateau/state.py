@@ -23,7 +23,8 @@ class PlateauState(NamedTuple):
     best: jax.Array
     """The best metric so far."""
     wait: jax.Array
-    """Bad epochs since the last improvement or reduction, int32."""
+    """Bad epochs since the last improvement or reduction, int32; with `max_value`, below zero, improving ones in a
+    row."""
     cooldown: jax.Array
     """Epochs of cooldown left, int32."""
     updates: jax.Array
@@ -53,6 +54,8 @@ class Numbers:
     cooldown: ArrayLike
     min_value: ArrayLike
     eps: ArrayLike
+    max_value: ArrayLike | None
+    warmup: ArrayLike | None
     mode: str
     semantics: str
     trend: bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -10,13 +11,14 @@ import jax
 import jax.numpy as jnp
 
 from jaxlr import _checks
-from jaxlr._types import Metrics, Optimizer, PyTree
+from jaxlr._types import Hyperparameters, Metrics, Optimizer, PyTree
 from jaxlr.plateau import Plateau, PlateauState
 from jaxlr.runs import batches, wiring
 from jaxlr.runs.batches import Batches, Moment, Order
 from jaxlr.runs.protocol import Feed, Run
 from jaxlr.runs.updates import PER_UPDATE, Trained, evaluate
 from jaxlr.runs.updates import updates as update_all
+from jaxlr.schedules import resolve
 from jaxlr.tasks import Objective, Task
 from jaxlr.tasks.reading import Fed
 
@@ -98,7 +100,8 @@ def experiment(
         task: the model and the data; or a function from hyperparameters to them, which are then compiled in.
         optimizer: hyperparameters -> `optax.GradientTransformation`; `optax.sgd` itself is one. It may also give a
             pair `(transformation, schedule)`, so that the rate can be recorded.
-        schedule: hyperparameters -> schedule `step -> lr`, which becomes the optimizer's `learning_rate`.
+        schedule: hyperparameters -> schedule `step -> lr`, which becomes the optimizer's `learning_rate`. Its lengths
+            may be parts of the run, epochs or samples, as in `schedules.cosine_decay(0.1, 0.9 * schedules.run)`.
         plateau: hyperparameters -> `reduce_on_plateau(...)`, or the rule itself. It lowers the rate after an epoch.
             With a constant rate its `min_value` is a rate, with a schedule a multiple of the scheduled rate.
         objective: `(outputs, y, **hyperparameters) -> (losses, metrics)` in the place of the task's, as in
@@ -145,19 +148,23 @@ def experiment(
     wired = wiring.wire(task, optimizer, schedule, plateau, batch_size, objective)
     # A task's parts rather than the tuple, which `_replace` makes anew.
     parts = tuple(task) if isinstance(task, Task) else (task,)
+
+    def build(hp: Hyperparameters) -> wiring.Parts:
+        return _resolved(wiring.parts(wired, hp), options, length)
+
     return Run(
-        lambda key, hp: _init(wiring.parts(wired, hp), key),
-        lambda carry, key, hp, *fed: _advance(wiring.parts(wired, hp), options, carry, key, *fed),
+        lambda key, hp: _init(build(hp), key),
+        lambda carry, key, hp, *fed: _advance(build(hp), options, carry, key, *fed),
         length,
         along="step" if epochs is None else "epoch",
         stride=options.every,
         key_of=Moment,
-        initial=lambda carry, hp: _initial(wiring.parts(wired, hp), options, carry),
+        initial=lambda carry, hp: _initial(build(hp), options, carry),
         weights=lambda carry: carry.params,
         static_names=wired.static_names,
-        check=functools.partial(wiring.check, wired),
+        check=functools.partial(wiring.check, wired, build),
         description=wiring.describe(wired),
-        made_of=(*parts, optimizer, schedule, plateau, objective, batch_size, *options[:4], *names, *recorders),
+        made_of=(*parts, optimizer, schedule, plateau, objective, batch_size, length, *options[:4], *names, *recorders),
         pure=True,
         feed=_feed(task, options),
     )
@@ -194,6 +201,19 @@ def _length(epochs: int | None, updates: int | None, every: int | None, batch_si
     if updates * batch_size > _MOST_EXAMPLES:
         raise ValueError(f"updates times batch_size must be at most {_MOST_EXAMPLES}, got {updates} and {batch_size}")
     return updates // every
+
+
+def _resolved(parts: wiring.Parts, options: _Options, length: int) -> wiring.Parts:
+    """The parts, with the lengths of a schedule that are parts of the run, epochs or samples in steps."""
+    if not callable(parts.rate):
+        return parts
+    size = min(parts.batch_size, parts.task.examples)
+    per_epoch = parts.task.examples / size
+    if options.epochs is not None:
+        stream = parts.task.stream
+        per_epoch = math.ceil(per_epoch) if stream is None else stream.updates
+    num_steps = length * (options.every if options.epochs is None else int(per_epoch))
+    return parts._replace(rate=resolve(parts.rate, num_steps, steps_per_epoch=per_epoch, batch_size=size))
 
 
 def _recorded(record: Sequence[str | Recorder]) -> tuple[tuple[str, ...], tuple[Recorder, ...]]:

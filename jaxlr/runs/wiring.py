@@ -208,12 +208,18 @@ def check_names(wiring: Wiring, names: Iterable[str]) -> None:
             )
 
 
-def check(wiring: Wiring, setting: Hyperparameters) -> None:
-    """Raise unless a setting of plain values fits: its names, its rates, and the factories' own checks of them."""
+def check(wiring: Wiring, build: Callable[[Hyperparameters], Parts], setting: Hyperparameters) -> None:
+    """Raise unless a setting of plain values fits: its names, its rates, and the factories' own checks of them.
+
+    Args:
+        wiring: who takes what.
+        build: hyperparameters -> parts.
+        setting: hyperparameters with plain values.
+    """
     check_names(wiring, setting)
     if "learning_rate" in setting and not callable(setting["learning_rate"]):
         _checks.non_negative("learning_rate", setting["learning_rate"])  # zero is a control
-    built = parts(wiring, setting)
+    built = build(setting)
     _checks.count("batch_size", built.batch_size)
     transformation(built, first_rate(built, None if built.plateau is None else initial_value(built)))
 

@@ -9,6 +9,8 @@ Said once for all of them:
   2^31 - 1 that of 2^31 - 1, and at NaN it is NaN. A float step between two whole ones is taken as it is.
 - **Numbers of steps** such as `decay_steps` are at most 2^31 - 1 and need not be whole. Whole ones are kept as
   integers, exactly. By one that is a float, traced or not whole, a schedule can be differentiated.
+- **Lengths may be parts of the run**, epochs, samples or tokens: `0.03 * run`, `run - 500`, `2 * epoch`, `1e9 * token`.
+  `experiment` resolves them; so does `resolve`.
 - **With zero decay steps** a schedule stands at its end value, **with zero warm-up** at its peak.
 - **Numbers count as they were written**: 0.7 of 10 steps are 7, in float32 too.
 - **What is wrong is refused** with the argument's name: a `TypeError` for what is no number, flag or function, a
@@ -19,7 +21,25 @@ Said once for all of them:
 
 from ._arguments import Schedule
 from .advice import Advice, review, tabulate
-from .compose import chain, clamp, cooldown, hold, join, offset, per_epoch, repeat, scale, stretch, warmup
+from .compose import (
+    add,
+    apply,
+    chain,
+    clamp,
+    complement,
+    cooldown,
+    follow,
+    hold,
+    join,
+    noisy,
+    offset,
+    per_epoch,
+    prolong,
+    repeat,
+    scale,
+    stretch,
+    warmup,
+)
 from .cosine import (
     cosine_annealing,
     cosine_cycles,
@@ -38,18 +58,22 @@ from .exponential import (
     untuned_linear_warmup,
 )
 from .inverse import inverse_power, inverse_sqrt, inverse_time_decay, noam, power_scheduler, time_decay
+from .lengths import epoch, resolve, run, sample, token
 from .onecycle import cosine_onecycle, linear_onecycle, one_cycle, one_cycle_momentum
 from .piecewise import from_table, multistep, piecewise_constant, piecewise_interpolate
 from .restarts import cosine_restarts, polynomial_restarts, tanh_restarts
-from .runs import knee, trapezoid, tri_stage, wsd
+from .runs import infinite, knee, trapezoid, tri_stage, wsd, wsd_s
 from .text import format, parse
 
 __all__ = [
     "Advice",
     "Schedule",
+    "add",
+    "apply",
     "budgeted_linear",
     "chain",
     "clamp",
+    "complement",
     "constant",
     "cooldown",
     "cosine_annealing",
@@ -58,12 +82,15 @@ __all__ = [
     "cosine_hard_restarts",
     "cosine_onecycle",
     "cosine_restarts",
+    "epoch",
     "exp_range",
     "exponential_decay",
     "flat_cosine",
+    "follow",
     "format",
     "from_table",
     "hold",
+    "infinite",
     "inverse_power",
     "inverse_sqrt",
     "inverse_time_decay",
@@ -75,6 +102,7 @@ __all__ = [
     "multistep",
     "natural_exp_decay",
     "noam",
+    "noisy",
     "offset",
     "one_cycle",
     "one_cycle_momentum",
@@ -86,9 +114,13 @@ __all__ = [
     "polynomial_restarts",
     "power_decay",
     "power_scheduler",
+    "prolong",
     "repeat",
+    "resolve",
     "review",
     "rex",
+    "run",
+    "sample",
     "scale",
     "step_decay",
     "stretch",
@@ -96,6 +128,7 @@ __all__ = [
     "tanh_decay",
     "tanh_restarts",
     "time_decay",
+    "token",
     "trapezoid",
     "tri_stage",
     "triangular",
@@ -104,4 +137,5 @@ __all__ = [
     "untuned_linear_warmup",
     "warmup",
     "wsd",
+    "wsd_s",
 ]

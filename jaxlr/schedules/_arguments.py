@@ -18,6 +18,7 @@ from .. import _checks
 from . import _exact
 from ._curve import Curve, Word
 from ._exact import MAX_STEP, Exact, as_float, float_dtype
+from ._length import Length, as_length
 from ._progress import SHAPES
 
 Schedule = Callable[[Any], jax.Array]
@@ -127,6 +128,16 @@ def _rising(name: str, value: Any) -> Any:
     if not leaf.size or (not isinstance(leaf, jax.Array) and (np.diff(leaf) <= 0).any()):
         raise ValueError(f"{name} must hold at least one step and rise, got {value!r}")
     return leaf
+
+
+def _or_length(leaf: Callable[[str, Any], Any]) -> Callable[[str, Any], Any]:
+    """A number of steps, or a length that is not known yet and checked when it is."""
+
+    def either(name: str, value: Any) -> Any:
+        length = as_length(value)
+        return leaf(name, value) if length is None else length
+
+    return either
 
 
 def _flag(name: str, value: Any) -> Any:
@@ -240,10 +251,12 @@ ComplementBase = Annotated[Number, Kind(_complement(_above_zero), _as_is, _from_
 Complement = Annotated[Number, Kind(_complement(_between), as_float, _from_complement)]
 
 # Numbers of steps, and of other things that are whole.
-Steps = Annotated[Number, Kind(_steps(_checks.non_negative), _as_is)]
-Shift = Annotated[Number, Kind(_steps(_checks.finite, -MAX_STEP), _as_is)]
-Boundaries = Annotated[Numbers, Kind(_boundaries, _as_is)]
-Rising = Annotated[Numbers, Kind(_rising, _as_is)]
+Steps = Annotated[Number | Length, Kind(_or_length(_steps(_checks.non_negative)), _as_is)]
+Shift = Annotated[Number | Length, Kind(_or_length(_steps(_checks.finite, -MAX_STEP)), _as_is)]
+Timescale = Annotated[Number | Length, Kind(_or_length(_positive), as_float)]
+Period = Annotated[Number | Length, Kind(_or_length(_positive), _as_is)]
+Boundaries = Annotated[Numbers | Sequence[Number | Length], Kind(_or_length(_boundaries), _as_is)]
+Rising = Annotated[Numbers | Sequence[Number | Length], Kind(_or_length(_rising), _as_is)]
 Count = Annotated[Number, Kind(_count, lambda leaf: jnp.asarray(leaf, jnp.int32))]
 Size = Annotated[int, Kind(_size, _as_is)]
 
@@ -256,6 +269,7 @@ Inner = Annotated[Schedule, Kind(_schedule, part_at, _as_is)]
 InnerList = Annotated[Sequence[Schedule], Kind(_schedules, _parts_at, _as_is)]
 InnerArguments = Annotated[Schedule, Kind(_schedules, _parts_at, _as_is)]
 Function = Annotated[Callable[..., Any], FUNCTION]
+Map = Annotated[Callable[[Any], Any], Kind(_schedule, _as_is, _as_is)]
 
 
 def as_step(step: Any) -> Exact:

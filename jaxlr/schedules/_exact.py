@@ -357,6 +357,13 @@ class Exact:
             return Exact(self.array + jnp.minimum(by.array, MAX_STEP - self.array))
         return Exact(add(self.two, by.two), max(self.slack, by.slack))
 
+    def times(self, numerator: Any, denominator: Any) -> Exact:
+        """The number times a fraction; of a denominator of 0, as far as numbers of steps go."""
+        numerator, denominator = exact(numerator), exact(denominator)
+        divisor = choose(denominator.positive, denominator.two, from_float(jnp.ones((), float_dtype())))
+        product = divide(multiply(self.two, numerator.two), divisor)
+        return Exact(choose(denominator.positive, product, from_count(jnp.asarray(MAX_STEP), float_dtype())))
+
     def upto(self, end: Any) -> Exact:
         """This step, or `end` if that is earlier."""
         return select(self.before(end), self, end)

@@ -15,6 +15,7 @@ from jax.tree_util import Partial
 from ._arguments import Kind, as_step
 from ._curve import curve
 from ._exact import Exact, TwoFloat
+from ._length import Length
 
 P = ParamSpec("P")
 Factory = Callable[P, Partial]
@@ -84,6 +85,9 @@ def _factory(formula: Callable[..., jax.Array], check: Check | None) -> Callable
 
     def at(step: Any, **leaves: Any) -> jax.Array:
         now = as_step(step)
+        for name, leaf in leaves.items():
+            if isinstance(leaf, Length):
+                raise ValueError(f"{name} must be known in steps, got {leaf}; schedules.resolve does that")
         seen = {name: None if leaf is None else kinds[name].inside(leaf) for name, leaf in leaves.items()}
         call = inspect.BoundArguments(signature, seen)
         rate = formula(now, *call.args, **call.kwargs)
@@ -104,6 +108,15 @@ def _factory(formula: Callable[..., jax.Array], check: Check | None) -> Callable
     factory.__annotations__ = {p.name: p.annotation for p in signature.parameters.values()} | {"return": Partial}
     entry = CATALOGUE[formula.__name__] = Entry(factory, signature, kinds, at)
     return factory
+
+
+def entry_of(schedule: Any) -> Entry:
+    """The entry of a schedule that a factory of the catalogue has made."""
+    function = schedule.func if isinstance(schedule, Partial) else schedule
+    for entry in CATALOGUE.values():
+        if entry.formula is function:
+            return entry
+    raise ValueError(f"schedule must be made of jaxlr's, to be written as text; got {function!r}")
 
 
 def alias(make: Factory[P]) -> Factory[P]:

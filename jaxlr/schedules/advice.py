@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import _checks
 from ._arguments import Schedule, as_step, part_at
+from .lengths import resolve
 
 
 def tabulate(schedule: Schedule, num_steps: int) -> jax.Array:
@@ -18,7 +19,7 @@ def tabulate(schedule: Schedule, num_steps: int) -> jax.Array:
     `table[t] = schedule(t)` for `t = 0, …, num_steps - 1`
 
     Args:
-        schedule: any function of the step that JAX can trace.
+        schedule: any function of the step that JAX can trace; its lengths may be parts of a run of so many steps.
         num_steps: how many steps.
 
     Returns:
@@ -32,6 +33,7 @@ def tabulate(schedule: Schedule, num_steps: int) -> jax.Array:
     [1.0, 0.75, 0.5]
     """
     _checks.count("num_steps", num_steps)
+    schedule = resolve(schedule, num_steps)
     return jax.vmap(lambda step: part_at(schedule)(as_step(step)))(jnp.arange(num_steps, dtype=jnp.int32))
 
 
@@ -79,6 +81,8 @@ def review(schedule: Schedule, num_steps: int, fine_tuning: bool = False) -> lis
     Reference: "Introduction to the learning rate" (loss-curve rules of thumb after Wei, "Analysis of
     convolutional neural networks"); Godbole et al., "Deep Learning Tuning Playbook", for the warm-up.
     """
+    _checks.count("num_steps", num_steps)
+    schedule = resolve(schedule, num_steps)
     rates = np.asarray(tabulate(schedule, num_steps + 1), np.float64)
     after, rates = rates[-1], rates[:-1]
     if not np.isfinite(rates).all():

@@ -12,11 +12,16 @@ from . import _exact
 from ._arguments import (
     Base,
     Boundaries,
+    Count,
+    Flag,
     Fraction,
     Function,
+    GrowingBase,
     Inner,
     InnerArguments,
     InnerList,
+    Map,
+    Period,
     Positive,
     Rate,
     Real,
@@ -25,10 +30,11 @@ from ._arguments import (
     Size,
     Steps,
 )
-from ._exact import START, Exact, as_float, exact
+from ._exact import START, Exact, as_float, exact, select
 from ._progress import blend, progress, reverse, shaped
 from ._schedule import alias, schedule
 from .piecewise import from_table
+from .restarts import compound, cycle_at
 
 
 @schedule
@@ -41,7 +47,7 @@ def warmup(step: Exact, schedule: Inner, steps: Steps, init_value: Rate = 0.0, *
     Args:
         schedule: the schedule `s`.
         steps: the length of the warm-up.
-        init_value: the rate at step 0.
+        init_value: the rate at step 0. `offset(warmup(s, n), 1)` starts from one `n`th of the peak instead.
         shape: "linear", or one of `cooldown`'s, run backwards.
 
     >>> from jaxlr.schedules import cosine_decay
@@ -96,20 +102,22 @@ def cooldown(
     return jnp.where(step.before(start), rate, blend(rate, end_value, fall))
 
 
-def _check_join(schedules: Any, boundaries: Any) -> None:
+def _check_join(schedules: Any, boundaries: Any, continuous: Any) -> None:
     if boundaries.shape != (len(schedules) - 1,):
         raise ValueError(f"boundaries must hold one step less than {len(schedules)} schedules, got {boundaries.size}")
 
 
 @schedule(check=_check_join)
-def join(step: Exact, schedules: InnerList, boundaries: Boundaries) -> jax.Array:
+def join(step: Exact, schedules: InnerList, boundaries: Boundaries, continuous: Flag = False) -> jax.Array:
     """One schedule after another, each from its own step 0.
 
-    `lr(t) = schedules[i](t - boundaries[i - 1])`, where `i` is the number of boundaries not above `t`.
+    `lr(t) = c[i] * schedules[i](t - boundaries[i - 1])`, where `i` is the number of boundaries not above `t` and `c` is
+    1; with `continuous` the factor by which a schedule starts at the rate that the one before it has come to.
 
     Args:
         schedules: in order.
         boundaries: the first step of each schedule but the first; not falling.
+        continuous: scale each schedule to go on at the last rate; one that starts at 0 stays as it is.
 
     >>> from jaxlr.schedules import constant, linear
     >>> schedule = join([constant(1.0), linear(0.5, 10)], [100])
@@ -120,9 +128,20 @@ def join(step: Exact, schedules: InnerList, boundaries: Boundaries) -> jax.Array
     """
     first, *others = schedules
     rate, starts = first(step), exact(boundaries)
+    last, before, factor = first, exact(0), as_float(1)
     for i, other in enumerate(others):
-        rate = jnp.where(step.before(starts[i]), rate, other(step.since(starts[i])))
+        if _may_hold(continuous):
+            begin = other(START)
+            ratio = factor * last(starts[i].since(before)) / jnp.where(begin > 0, begin, 1)
+            factor = jnp.where(jnp.asarray(continuous) & (begin > 0), ratio, 1)
+            last, before = other, starts[i]
+        rate = jnp.where(step.before(starts[i]), rate, factor * other(step.since(starts[i])))
     return rate
+
+
+def _may_hold(flag: Any) -> bool:
+    """False for a flag that is known not to hold: what it asks for need not be computed."""
+    return isinstance(flag, jax.Array) or bool(flag)
 
 
 @schedule
@@ -145,6 +164,115 @@ def chain(step: Exact, *schedules: InnerArguments) -> jax.Array:
     for other in others:
         rate = rate * other(step)
     return rate
+
+
+@schedule
+def add(step: Exact, *schedules: InnerArguments) -> jax.Array:
+    """The sum of schedules.
+
+    `lr(t) = schedules[0](t) + schedules[1](t) + …`
+
+    Args:
+        schedules: at least one; `constant(x)` as one of them is a floor that the others come down to.
+
+    >>> from jaxlr.schedules import constant, inverse_sqrt
+    >>> float(add(inverse_sqrt(1.0, 100), constant(0.125))(300))
+    0.625
+    """
+    first, *others = schedules
+    rate = first(step)
+    for other in others:
+        rate = rate + other(step)
+    return rate
+
+
+@schedule
+def follow(step: Exact, schedule: Inner, peak_value: Positive, value: Rate, power: Positive = 1.0) -> jax.Array:
+    """A value that follows a schedule: a weight decay that falls with the rate.
+
+    `lr(t) = value * (s(t) / peak_value)^power`
+
+    Args:
+        schedule: the schedule `s` that is followed.
+        peak_value: its rate where the value is `value`.
+        value: the value there.
+        power: 1 in proportion, 0.5 with the root.
+
+    >>> from jaxlr.schedules import linear
+    >>> float(follow(linear(0.25, 10), 0.25, 0.5, power=2.0)(5))
+    0.125
+
+    Reference: Loshchilov, Hutter, "Decoupled Weight Decay Regularization", arXiv:1711.05101, whose schedule multiplies
+    rate and weight decay alike.
+    """
+    return value * (schedule(step) / peak_value) ** power
+
+
+@schedule
+def apply(step: Exact, schedule: Inner, function: Map) -> jax.Array:
+    """A function of the rate.
+
+    `lr(t) = f(s(t))`
+
+    Args:
+        schedule: the schedule `s`.
+        function: `f`, any function that JAX can trace. In text only a schedule can be one, of the rate for the step.
+
+    >>> import jax.numpy as jnp
+    >>> from jaxlr.schedules import linear
+    >>> float(apply(linear(1.0, 10), jnp.sqrt)(10 - 1.25 * 2))
+    0.5
+    """
+    rate = schedule(step)
+    return jnp.broadcast_to(as_float(function(rate)), rate.shape)
+
+
+@schedule
+def complement(step: Exact, schedule: Inner) -> jax.Array:
+    """One minus a schedule, for decays that come closer and closer to 1: beta2, an average of weights.
+
+    `lr(t) = max(1 - s(t), 0)`
+
+    Args:
+        schedule: the schedule `s`: `inverse_power(1, 1, 0.8)` for Adafactor's beta2, `inverse_power(1, g, p)` for the
+            averages of Karras et al., `time_decay(0.9, 0.1)` for TensorFlow's `(1 + t) / (10 + t)`.
+
+    >>> from jaxlr.schedules import time_decay
+    >>> float(complement(time_decay(0.9, 0.1))(8))
+    0.5
+
+    Reference: Shazeer, Stern, "Adafactor", arXiv:1804.04235; TensorFlow, `ExponentialMovingAverage(num_updates)`.
+    """
+    return jnp.maximum(1 - schedule(step), 0)
+
+
+@schedule
+def noisy(step: Exact, schedule: Inner, amount: Fraction, seed: Count = 0) -> jax.Array:
+    """A schedule with noise on it, the same each time.
+
+    `lr(t) = s(t) * (1 + amount * u)`, where `u` is uniform from -1 to 1, another one for each whole step.
+
+    Args:
+        schedule: the schedule `s`.
+        amount: the largest part of the rate that is added or taken away, at most 1.
+        seed: a whole number; other seeds, other noise.
+
+    >>> from jaxlr.schedules import constant
+    >>> schedule = noisy(constant(1.0), 0.25)
+    >>> all(0.75 <= float(schedule(t)) <= 1.25 for t in range(9)), bool(schedule(3) == schedule(3.5))
+    (True, True)
+
+    Reference: timm, `Scheduler(noise_range_t, noise_pct, noise_seed)`, whose noise is normal.
+    """
+    key, (number, _) = jax.random.key(seed), step.over(1)
+    now = jnp.zeros_like(number) if step.start else number
+
+    def uniform(count: jax.Array) -> jax.Array:
+        # In float32 whatever the float type, so that x64 has the same noise.
+        return jax.random.uniform(jax.random.fold_in(key, count), (), jnp.float32, -1.0, 1.0)
+
+    noise = jax.vmap(uniform)(now.reshape(-1)).reshape(now.shape)
+    return schedule(step) * (1 + amount * as_float(noise))
 
 
 @schedule
@@ -203,7 +331,7 @@ def offset(step: Exact, schedule: Inner, steps: Shift) -> jax.Array:
 
 
 @schedule
-def stretch(step: Exact, schedule: Inner, factor: Base) -> jax.Array:
+def stretch(step: Exact, schedule: Inner, factor: Period) -> jax.Array:
     """A schedule that runs so many times as long.
 
     `lr(t) = s(floor(t / factor))`; a staircase in `factor`, so that its derivative by it is zero.
@@ -220,20 +348,57 @@ def stretch(step: Exact, schedule: Inner, factor: Base) -> jax.Array:
 
 
 @schedule
-def repeat(step: Exact, schedule: Inner, steps: Steps) -> jax.Array:
-    """The first steps of a schedule, again and again.
+def repeat(
+    step: Exact,
+    schedule: Inner,
+    steps: Steps,
+    period_multiplier: GrowingBase = 1.0,
+    peak_multiplier: Base = 1.0,
+) -> jax.Array:
+    """The first steps of a schedule, again and again: cycles, each with its own warm-up if the schedule has one.
 
-    `lr(t) = s(t mod steps)`
+    `lr(t) = peak_multiplier^i * s(u * steps)`, where `i` is the number of the cycle, from 0, and `u` the part of it
+    that is done. Cycle `i` lasts `steps * period_multiplier^i` steps; with the same period for all, `s(t mod steps)`.
 
     Args:
         schedule: the schedule `s`.
-        steps: the period; with 0 the first rate is held.
+        steps: the first period; with 0 the first rate is held.
+        period_multiplier: the length of each cycle, and of all in it, relative to the one before; 1 or more.
+        peak_multiplier: the rates of each cycle relative to the one before.
+
+    >>> from jaxlr.schedules import linear, warmup
+    >>> schedule = repeat(warmup(linear(1.0, 8), 2), 10, period_multiplier=2.0, peak_multiplier=0.5)
+    >>> [float(schedule(t)) for t in (1, 2, 10, 12, 14, 30)]
+    [0.5, 1.0, 0.0, 0.25, 0.5, 0.0]
+
+    Reference: Loshchilov, Hutter, "SGDR", arXiv:1608.03983, for cycles that grow.
+    """
+    number, within = cycle_at(step, steps, period_multiplier)
+    return compound(peak_multiplier, number) * schedule(within)
+
+
+@schedule
+def prolong(step: Exact, schedule: Inner, start: Steps, end: Steps, new_end: Steps) -> jax.Array:
+    """A schedule that, from a step on, takes longer: a run that is resumed for more steps, without a jump.
+
+    `lr(t) = s(t)` up to `start`, then `s(start + (t - start) * (end - start) / (new_end - start))`
+
+    Args:
+        schedule: the schedule `s`, which was made for `end` steps.
+        start: the step from which the run is longer.
+        end: the steps of the run as it was planned, after `start`.
+        new_end: its steps now; fewer end it sooner.
 
     >>> from jaxlr.schedules import linear
-    >>> float(repeat(linear(1.0, 10), 10)(25))
-    0.5
+    >>> schedule = prolong(linear(1.0, 10), 5, 10, 25)
+    >>> [float(schedule(t)) for t in (4, 5, 15, 25)]
+    [0.6000000238418579, 0.5, 0.25, 0.0]
     """
-    return schedule(step.over(steps)[1])
+    if step.start:
+        return schedule(step)
+    planned, now = exact(end).since(start), exact(new_end).since(start)
+    later = step.since(start).times(planned, now).plus(start)
+    return schedule(select(step.before(start), step, later))
 
 
 @schedule
@@ -255,7 +420,7 @@ def hold(step: Exact, schedule: Inner, steps: Steps) -> jax.Array:
 
 @alias
 def per_epoch(
-    f: Function, steps_per_epoch: Base, *, num_epochs: Size | None = None, init_value: Real | None = None
+    f: Function, steps_per_epoch: Period, *, num_epochs: Size | None = None, init_value: Real | None = None
 ) -> Partial:
     """A function of the epoch as a schedule of the step.
 

@@ -42,6 +42,9 @@ def triangular(
         up_steps: steps up.
         down_steps: steps down; None: as many.
 
+    Heights of one's own are a product: `add(constant(low), chain(triangular(0, high - low, n), f))` with a schedule `f`
+    of the step, or `stretch(f, 2 * n)` with one of the cycle.
+
     >>> schedule = triangular(0.0, 1.0, 10)
     >>> [float(schedule(t)) for t in (0, 5, 10, 20)]
     [0.0, 0.5, 1.0, 0.0]

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from . import _exact
-from ._arguments import Base, Falling, Flag, Positive, Rate, Steps
-from ._exact import Exact, exact
+from ._arguments import Base, Falling, Flag, Positive, Rate, Steps, Timescale
+from ._exact import Exact, as_float, exact
 from ._progress import periods, progress
 from ._schedule import schedule
 
@@ -56,7 +56,7 @@ def time_decay(step: Exact, init_value: Rate, decay: Rate) -> jax.Array:
 
 
 @schedule
-def inverse_sqrt(step: Exact, init_value: Rate, timescale: Positive) -> jax.Array:
+def inverse_sqrt(step: Exact, init_value: Rate, timescale: Timescale) -> jax.Array:
     """Decay with one over the square root of the time.
 
     `lr(t) = init_value * sqrt(timescale / (t + timescale))`
@@ -71,11 +71,11 @@ def inverse_sqrt(step: Exact, init_value: Rate, timescale: Positive) -> jax.Arra
     Reference: Zhai et al., "Scaling Vision Transformers", arXiv:2106.04560; transformers,
     `get_inverse_sqrt_schedule`.
     """
-    return init_value / jnp.sqrt(1 + step.number / timescale)
+    return init_value / jnp.sqrt(1 + step.number / as_float(timescale))
 
 
 @schedule
-def inverse_power(step: Exact, init_value: Rate, timescale: Positive, power: Positive) -> jax.Array:
+def inverse_power(step: Exact, init_value: Rate, timescale: Timescale, power: Positive) -> jax.Array:
     """Decay with one over a power of the time.
 
     `lr(t) = init_value * (1 + t / timescale)^(-power)`
@@ -90,7 +90,7 @@ def inverse_power(step: Exact, init_value: Rate, timescale: Positive, power: Pos
 
     Reference: timm, `WSDLRScheduler(stable_fn="power")`.
     """
-    return init_value * jnp.exp(-power * jnp.log1p(step.number / timescale))
+    return init_value * jnp.exp(-power * jnp.log1p(step.number / as_float(timescale)))
 
 
 @schedule

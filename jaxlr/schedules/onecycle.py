@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from . import _exact
-from ._arguments import CycleShape, Flag, Fraction, Part, Positive, Rate, Steps
+from ._arguments import CycleShape, Flag, Part, Positive, Rate, Steps
 from ._curve import Word
 from ._exact import Exact, TwoFloat, as_float, exact, part_of, select
 from ._progress import Progress, blend, cosine, progress, shaped
@@ -96,8 +96,8 @@ def one_cycle(
 def one_cycle_momentum(
     step: Exact,
     total_steps: Steps,
-    base_momentum: Fraction = 0.85,
-    max_momentum: Fraction = 0.95,
+    base_momentum: Rate = 0.85,
+    max_momentum: Rate = 0.95,
     pct_start: Part = 0.3,
     *,
     shape: CycleShape = "cosine",
@@ -109,7 +109,7 @@ def one_cycle_momentum(
     `total_steps - 1`, with `three_phase` at `2 * (pct_start * total_steps - 1)`; between as in `one_cycle`.
 
     Args:
-        base_momentum: the lowest momentum.
+        base_momentum: the lowest momentum, zero or more.
         max_momentum: the highest.
         total_steps, pct_start, shape, three_phase: as for `one_cycle`.
 

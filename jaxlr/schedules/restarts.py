@@ -27,7 +27,7 @@ def _cycle(step: Exact, decay_steps: Any, multiplier: Any) -> tuple[jax.Array, P
     return jnp.where(empty, MAX_STEP, cycle.number), choose(empty, over, Progress(done, left))
 
 
-def _compound(multiplier: Any, cycle: jax.Array) -> jax.Array:
+def compound(multiplier: Any, cycle: jax.Array) -> jax.Array:
     """`multiplier^cycle`"""
     if isinstance(multiplier, np.ndarray) and multiplier.ndim == 0 and multiplier == 1:
         return as_float(1)
@@ -35,6 +35,17 @@ def _compound(multiplier: Any, cycle: jax.Array) -> jax.Array:
     power = _exact.exp(_exact.multiply(log, _exact.from_count(cycle, log.hi.dtype)))
     # Infinity times a rate of zero would be NaN.
     return jnp.minimum(power, float(np.finfo(power.dtype).max))
+
+
+def cycle_at(step: Exact, steps: Any, multiplier: Any) -> tuple[jax.Array, Exact]:
+    """The number of the cycle, from 0, and the step of the first cycle that the step is like."""
+    if step.start or (isinstance(multiplier, np.ndarray) and multiplier == 1):
+        return step.over(steps)
+    cycle = cycle_of(step, steps, multiplier)
+    first = exact(steps)
+    within = _exact.divide(_exact.multiply(cycle.since, first.two), cycle.length)
+    zero = _exact.from_float(jnp.zeros_like(within.hi))
+    return jnp.where(first.positive, cycle.number, 0), Exact(_exact.choose(first.positive, within, zero))
 
 
 def _while_cycling(cycle: jax.Array, num_cycles: Any, rate: jax.Array, end_value: Any) -> jax.Array:
@@ -78,9 +89,9 @@ def cosine_restarts(
     `height_multiplier` is TensorFlow's `m_mul`.
     """
     cycle, p = _cycle(step, decay_steps, period_multiplier)
-    wave, height = cosine(one_minus_power(p, k_decay)), _compound(height_multiplier, cycle)
+    wave, height = cosine(one_minus_power(p, k_decay)), compound(height_multiplier, cycle)
     wave = Progress((1 - height) + height * wave.done, height * wave.left)
-    rate = blend(init_value * _compound(peak_multiplier, cycle), end_value, wave)
+    rate = blend(init_value * compound(peak_multiplier, cycle), end_value, wave)
     return _while_cycling(cycle, num_cycles, rate, end_value)
 
 
@@ -114,7 +125,7 @@ def polynomial_restarts(
     """
     cycle, p = _cycle(step, decay_steps, period_multiplier)
     fall = to_power(one_minus_power(p, k_decay), power)
-    rate = blend(init_value * _compound(peak_multiplier, cycle), end_value, fall)
+    rate = blend(init_value * compound(peak_multiplier, cycle), end_value, fall)
     return _while_cycling(cycle, num_cycles, rate, end_value)
 
 
@@ -148,5 +159,5 @@ def tanh_restarts(
     Reference: timm, `TanhLRScheduler`.
     """
     cycle, p = _cycle(step, decay_steps, period_multiplier)
-    rate = blend(init_value * _compound(peak_multiplier, cycle), end_value, tanh(p, lower, upper))
+    rate = blend(init_value * compound(peak_multiplier, cycle), end_value, tanh(p, lower, upper))
     return _while_cycling(cycle, num_cycles, rate, end_value)

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
+import operator
+from typing import Any, cast
 
 import jax
 import numpy as np
 from jax.tree_util import Partial
 
-from ._arguments import FUNCTION, Kind, Schedule
-from ._schedule import CATALOGUE, Entry
+from ._arguments import FUNCTION, Kind, Schedule, plain
+from ._length import Length
+from ._schedule import CATALOGUE, Entry, entry_of
+from .lengths import epoch, run, sample, token
 
 _MAX_LENGTH = 100_000
 _MAX_DEPTH = 40
+
+_LENGTHS = {"run": run, "epoch": epoch, "sample": sample, "token": token}
+_OPERATORS = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
 
 
 def parse(text: str) -> Partial:
     """The schedule that a text describes. The inverse of `format`.
 
     `parse("name(argument, …, keyword=argument)")`: a name of this catalogue, with numbers, True or False,
-    None, strings, lists and schedules as arguments. Nothing is evaluated, so the text may come from anywhere.
+    None, strings, lists, schedules and lengths such as `0.03 * run` or `run - 500` as arguments. Nothing is evaluated,
+    so the text may come from anywhere.
 
     Args:
         text: the schedule, as Python would write it.
@@ -58,11 +65,28 @@ def _read(node: ast.expr, depth: int) -> Any:
             return value
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() | float() as value)):
             return -value
+        case ast.Name(id=name) if name in _LENGTHS:
+            return _LENGTHS[name]
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Name(id=name)) if name in _LENGTHS:
+            return -_LENGTHS[name]
+        case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+            return _length(type(op), _read(left, depth + 1), _read(right, depth + 1), node)
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return [_read(item, depth + 1) for item in items]
         case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords):
             return _call(name, args, keywords, depth)
     raise ValueError(f"text must hold only schedules, numbers, strings and lists, got {ast.unparse(node)[:80]!r}")
+
+
+def _length(op: type[ast.operator], left: Any, right: Any, node: ast.expr) -> Length:
+    """Sums and multiples of lengths. Other numbers are not computed with: a text may come from anywhere."""
+    numbers = all(isinstance(one, (int, float, Length)) and not isinstance(one, bool) for one in (left, right))
+    if not numbers or not (isinstance(left, Length) or isinstance(right, Length)):
+        raise ValueError(f"text must compute with lengths only, such as 0.03 * run, got {ast.unparse(node)[:80]!r}")
+    try:
+        return cast(Length, _OPERATORS[op](left, right))
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"text must hold lengths such as 0.03 * run, got {ast.unparse(node)[:80]!r}") from error
 
 
 def _call(name: str, args: list[ast.expr], keywords: list[ast.keyword], depth: int) -> Partial:
@@ -103,7 +127,7 @@ def format(schedule: Schedule) -> str:
     >>> format(warmup(cosine_decay(0.1, decay_steps=1000), steps=50))
     'warmup(cosine_decay(0.1, 1000), 50)'
     """
-    entry = _entry(schedule)
+    entry = entry_of(schedule)
     leaves = schedule.keywords if isinstance(schedule, Partial) else {}
     words: list[str] = []
     skipped = False
@@ -118,19 +142,19 @@ def format(schedule: Schedule) -> str:
     return f"{entry.factory.__name__}({', '.join(words)})"
 
 
-def _entry(schedule: Any) -> Entry:
-    function = schedule.func if isinstance(schedule, Partial) else schedule
-    for entry in CATALOGUE.values():
-        if entry.formula is function:
-            return entry
-    raise ValueError(f"schedule must be made of jaxlr's, to be written as text; got {function!r}")
+def _known(length: Length) -> None:
+    for amount in length.amounts.values():
+        plain(amount)
 
 
 def _same(leaf: Any, default: Any) -> bool:
-    return not isinstance(leaf, jax.core.Tracer) and np.array_equal(np.asarray(leaf), np.asarray(default))
+    return not isinstance(leaf, (jax.core.Tracer, Length)) and np.array_equal(np.asarray(leaf), np.asarray(default))
 
 
 def _word(leaf: Any, kind: Kind) -> str:
+    if isinstance(leaf, Length):
+        _known(leaf)
+        return repr(leaf)
     given = kind.given(leaf)
     if isinstance(given, Partial):
         return format(given)

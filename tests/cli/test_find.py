@@ -30,7 +30,7 @@ def test_a_recommendation_with_its_files(jaxlr, tmp_path: Path) -> None:
 def test_no_recommendation_is_said(jaxlr, tmp_path: Path) -> None:
     """Inputs that are all the same: the mean of the targets, zero, is all there is to learn, and known."""
     np.savez(tmp_path / "flat.npz", x=np.ones((40, 2)), y=np.linspace(0, 1, 40))
-    code, lines, _ = jaxlr("find", "--data", tmp_path / "flat.npz", "--optimizer", "adam", *SMALL)
+    code, lines, _ = jaxlr("find", "--data", tmp_path / "flat.npz", "--optimizer", "keras:adam", *SMALL)
     assert code == 0
     assert lines[0].startswith("no recommendation: the loss ")
     assert not any("stable rate" in line for line in lines)

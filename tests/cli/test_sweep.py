@@ -20,14 +20,14 @@ def test_the_line_of_the_readme_in_a_fresh_process(tmp_path: Path) -> None:
     done = command.jaxlr(*line, "--out", tmp_path / "run.nc")
     assert done.returncode == 0, done.stderr
     head, *rows, best, data, figure = done.stdout.splitlines()
-    assert " ".join(head.split()) == "learning rate beta 1 validation loss validation accuracy train loss diverged"
+    assert " ".join(head.split()) == "learning rate b1 validation loss validation accuracy train loss diverged"
     assert len(rows) == 10
     assert best.startswith("best by validation loss: optimizer=adam, learning_rate=")
     assert (data, figure) == (str(tmp_path / "run.nc"), str(tmp_path / "run.png"))
     assert Path(figure).stat().st_size > 5000
     ds = load(data)
     assert ds["learning_rate"].values.tolist() == [1e-4, 1e-3, 1e-2, 0.1, 1.0]
-    assert ds["beta_1"].values.tolist() == [0, 0.9]
+    assert ds["b1"].values.tolist() == [0, 0.9]
     assert ds.attrs["command"].startswith("jaxlr sweep --data iris")
     assert ds.attrs["schedule"] == "cosine_decay({lr}, 2000)"
     steps = 3 * -(-120 // 32)
@@ -47,6 +47,19 @@ def test_plain_rates_and_momenta(jaxlr, tmp_path: Path) -> None:
     assert "momentum=" in done.out[-3]
 
 
+@pytest.mark.parametrize(
+    "optimizer", ["lion", "muon", "schedule_free_adamw", "adamw(weight_decay=0.1, b2=0.99)", "keras:adam"]
+)
+def test_every_optimizer_of_optax_by_name(jaxlr, tmp_path: Path, optimizer: str) -> None:
+    out = tmp_path / "run.nc"
+    done = jaxlr("sweep", "--data", "iris", "--optimizer", optimizer, "--lr", "0.1,0.01", *SMALL, "--out", out)
+    assert done.code == 0
+    assert done.out[3].startswith(f"best by test loss: optimizer={optimizer}, learning_rate=")
+    ds = load(out)
+    assert ds["optimizer"].item() == optimizer
+    assert np.isfinite(ds["loss"]).all()
+
+
 def test_a_file_of_numbers_is_a_regression(jaxlr, tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(60, 3))
     np.savetxt(tmp_path / "a.csv", np.c_[x, x @ [1.0, 2.0, 3.0]], delimiter=",", header="a,b,c,target", comments="")
@@ -63,6 +76,16 @@ def test_a_fixed_schedule_is_one_setting_without_a_figure(jaxlr, tmp_path: Path)
     assert done.out[-1] == str(tmp_path / "run.nc")
     assert not (tmp_path / "run.png").exists()
     assert load(tmp_path / "run.nc")["schedule"].values.tolist() == [text]
+
+
+def test_a_schedule_in_parts_of_the_run(jaxlr, tmp_path: Path) -> None:
+    """120 rows of iris in batches of 32: 4 updates an epoch, 8 in all."""
+    out, text = tmp_path / "run.nc", "warmup(linear({lr}, 0.75 * run), epoch / 2)"
+    done = jaxlr("sweep", "--data", "iris", "--lr", "0.1,0.01", "--schedule", text, *SMALL, "--out", out)
+    assert done.code == 0
+    ds = load(out)
+    expected = np.outer([0.1, 0.01], [5 / 6, 1 / 6])
+    np.testing.assert_allclose(ds["rate"].isel(seed=0), expected, rtol=1e-5)
 
 
 def test_settings_that_all_diverge_are_written_and_said(jaxlr, tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ import numpy as np
 import optax
 import pytest
 
-from jaxlr.plateau import accumulate_on_plateau, accumulation_steps, reduce_on_plateau, scale_by_plateau
+from jaxlr import schedules
+from jaxlr.plateau import (
+    accumulate,
+    accumulate_on_plateau,
+    accumulation_steps,
+    reduce_on_plateau,
+    scale_by_plateau,
+)
 
 PARAMS = {"w": jnp.ones((3,)), "b": jnp.ones(())}
 GRADS = jax.tree.map(jnp.ones_like, PARAMS)
@@ -77,10 +84,10 @@ def test_nan_loss_is_reported_and_lowers_nothing():
     assert state.plateau.nan_events == 2
 
 
-def test_nan_spoils_its_own_window_only():
+def test_nan_is_left_out_of_its_window():
     tx = scale_by_plateau(reduce_on_plateau(factor=0.5, patience=1), accumulation_size=2)
     state, applied = scales(tx, [math.nan, 1.0, 1.0, 1.0, 1.0, 1.0])
-    assert applied.tolist() == [1.0] * 5 + [0.5]
+    assert applied.tolist() == [1.0] * 3 + [0.5] * 2 + [0.25]
     assert (state.plateau.nan_events, state.plateau.best) == (1, 1.0)
 
 
@@ -101,6 +108,26 @@ def test_patience_is_an_axis():
     swept = jax.vmap(run)(jnp.array([1, 2, 4]))
     np.testing.assert_array_equal(swept, [run(1), run(2), run(4)])
     assert swept[:, -1].tolist() == [2.0**-8, 2.0**-4, 2.0**-2]
+
+
+@pytest.mark.parametrize("wrap", [scale_by_plateau, lambda rule, **k: accumulate_on_plateau(optax.sgd(1.0), rule, **k)])
+def test_a_metric_by_its_name(wrap):
+    tx = wrap(reduce_on_plateau(factor=0.5, patience=1, min_value=0.25), metric="val_loss")
+    state = tx.init(PARAMS)
+    for _ in range(2):
+        _, state = tx.update(GRADS, state, PARAMS, value=jnp.float32(0), val_loss=1.0, val_accuracy=0.5)
+    state = getattr(state, "observed", state)
+    assert (state.plateau.updates, state.plateau.best, state.plateau.value) == (2, 1.0, 0.5)
+
+
+def test_several_plateaus_watch_a_metric_each():
+    rule = reduce_on_plateau(factor=0.5, patience=1)
+    tx = optax.chain(*(scale_by_plateau(rule, metric=name) for name in ("loss", "val_loss")))
+    state = tx.init(PARAMS)
+    for loss, val_loss in ((2.0, 1.0), (1.0, 1.0), (0.5, None), (0.5, None)):
+        updates, state = tx.update(GRADS, state, PARAMS, loss=loss, val_loss=val_loss)
+    assert [one.plateau.value for one in state] == [0.5, 0.5]
+    assert updates["b"] == 0.25
 
 
 # --- Batch growth
@@ -152,6 +179,45 @@ def test_accumulation_steps_drive_multi_steps():
     assert np.flatnonzero(moved).tolist() == [0, 1, 3, 5, 9, 13]
 
 
+def ramp(batches, steps, scaling="none"):
+    """The updates of a gradient of ones, batch by batch."""
+    tx = accumulate(optax.sgd(1.0), batches, scaling=scaling)
+
+    def step(state, _):
+        updates, state = tx.update(GRADS, state, PARAMS, value=1.0)
+        return state, -updates["b"]
+
+    return jax.lax.scan(step, tx.init(PARAMS), None, length=steps)[1]
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        schedules.linear(1.0, 12, 4.0),
+        schedules.piecewise_constant([3, 9], [1.0, 2.0, 4.0], at_boundary=True),
+        schedules.from_table([0, 4, 12], [1, 1, 4]),
+        schedules.resolve(schedules.linear(1.0, 1.2e6 * schedules.token, 4.0), 100, tokens_per_step=1e5),
+        lambda seen: 2,
+    ],
+)
+@pytest.mark.parametrize("scaling", ["none", "linear", "sqrt"])
+def test_a_ramp_goes_by_the_batches_seen(batches, scaling):
+    expected, seen = [], 0
+    first = max(1, round(float(batches(0))))
+    while len(expected) < 30:
+        size = max(1, round(float(batches(seen))))
+        growth = {"none": 1.0, "linear": size / first, "sqrt": (size / first) ** 0.5}[scaling]
+        expected += [0.0] * (size - 1) + [growth]
+        seen += size
+    np.testing.assert_allclose(ramp(batches, 30, scaling), expected[:30], rtol=1e-6)
+
+
+def test_a_ramp_is_an_axis():
+    swept = jax.jit(jax.vmap(lambda largest: ramp(schedules.linear(1.0, 8, largest), 20)))(jnp.array([1.0, 2.0, 4.0]))
+    for largest, updates in zip((1.0, 2.0, 4.0), swept, strict=True):
+        np.testing.assert_array_equal(updates, ramp(schedules.linear(1.0, 8, largest), 20))
+
+
 def test_growth_is_an_axis():
     def at_20(factor, transition_steps):
         return accumulation_steps(factor=factor, transition_steps=transition_steps, max_value=64)(20)
@@ -170,6 +236,8 @@ def test_growth_is_an_axis():
             ValueError,
             "min_value of the plateau",
         ),
+        (lambda: accumulate(optax.sgd(0.1), 3), TypeError, "batches must be a schedule"),
+        (lambda: accumulate(optax.sgd(0.1), lambda t: 3, scaling="root"), ValueError, "scaling must be one of none"),
         (lambda: accumulation_steps(transition_steps=0, max_value=4), ValueError, "transition_steps must be"),
         (
             lambda: accumulation_steps(transition_steps=5, max_value=4, factor=0.5),

@@ -382,9 +382,94 @@ def test_state_types_do_not_change_in_a_scan(semantics, x64, dtype):
 def test_a_rule_is_a_pytree_of_its_numbers():
     plateau = reduce_on_plateau(factor=0.5, patience=3, rtol=0.01, atol=0.02, cooldown=4, min_value=0.05)
     assert jax.tree.leaves(plateau) == [0.5, 3, 0.01, 0.02, 4, 0.05, 0.0]
+    raising = reduce_on_plateau(factor=0.5, patience=3, max_value=0.5, warmup=2)
+    assert jax.tree.leaves(raising)[-2:] == [0.5, 2]
     other = reduce_on_plateau(restore_best=True)
     assert (other.restore_best, other.trend, other.mode, other.semantics) == (True, False, "min", "default")
     assert jax.tree.structure(other) != jax.tree.structure(plateau)
+
+
+# --- Raising
+
+
+def greedy(metrics, lr, p):
+    """transformers' GreedyLR without smoothing and reset, as its documentation says it."""
+    best = math.inf
+    good = bad = cooling = warming = 0
+    for metric in metrics:
+        if cooling > 0:
+            cooling, good, bad = cooling - 1, 0, 0
+        elif warming > 0:
+            warming, good, bad = warming - 1, 0, 0
+        else:
+            if metric < best * (1.0 - p["rtol"]):
+                best, bad, good = metric, 0, good + 1
+            else:
+                bad, good = bad + 1, 0
+            if good > p["patience"]:
+                raised = min(lr / p["factor"], p["max_value"])
+                lr, warming, good = (raised if raised - lr > 1e-8 else lr), p["warmup"], 0
+            elif bad > p["patience"]:
+                lowered = max(lr * p["factor"], p["min_value"])
+                lr, cooling, bad = (lowered if lr - lowered > 1e-8 else lr), p["cooldown"], 0
+        yield lr
+
+
+walks = st.lists(st.sampled_from([-0.5, -0.25, 0.0, 0.25]), min_size=1, max_size=EPOCHS).map(
+    lambda steps: list(20 + np.cumsum(steps))
+)
+
+
+@deterministic
+@given(
+    metrics=walks,
+    p=st.fixed_dictionaries(
+        {
+            "factor": st.sampled_from([0.5, 0.9]),
+            "patience": st.integers(0, 3),
+            "rtol": st.sampled_from([0.0, 1e-6, 0.02]),
+            "cooldown": st.integers(0, 3),
+            "warmup": st.integers(0, 3),
+            "min_value": st.sampled_from([0.0, 0.01]),
+            "max_value": st.sampled_from([0.12, 10.0]),
+        }
+    ),
+)
+def test_greedy_is_that_of_transformers(metrics, p):
+    with jax.enable_x64(True):
+        computed = states(reduce_on_plateau(semantics="greedy", **p), metrics).value
+    np.testing.assert_allclose(computed, list(greedy(metrics, 0.1, p)), rtol=1e-12)
+
+
+@deterministic
+@given(metrics=walks, patience=st.integers(1, 3))
+def test_a_rule_that_raises_stays_within_its_bounds_and_comes_back(metrics, patience):
+    plateau = reduce_on_plateau(factor=0.5, patience=patience, min_value=0.02, max_value=0.4, min_delta=0.0)
+    state = states(plateau, metrics)
+    trajectory = np.concatenate([[np.float32(0.1)], state.value])
+    assert ((trajectory >= np.float32(0.02)) & (trajectory <= np.float32(0.4))).all()
+    up, down = np.diff(trajectory) > 0, np.diff(trajectory) < 0
+    assert not (up & ~state.improved).any()
+    assert not (down & state.improved).any()
+    np.testing.assert_array_equal(down, state.reduced)
+
+
+def test_a_rule_that_raises():
+    plateau = reduce_on_plateau(factor=0.5, patience=2, max_value=0.3, min_value=0.1, warmup=1)
+    falling = [9.0, 8.0, 7.0, 6.0, math.nan, 5.0, 4.0, 3.0]
+    np.testing.assert_allclose(states(plateau, falling).value, [0.1, 0.2, 0.2, 0.2, 0.2, 0.3, 0.3, 0.3], rtol=1e-6)
+    back = states(plateau, [*falling, *[3.0] * 4]).value[len(falling) :]
+    np.testing.assert_allclose(back, [0.3, 0.15, 0.15, 0.1], rtol=1e-6)
+    above = states(plateau, falling, value=0.5).value
+    np.testing.assert_allclose(above, 0.5)
+
+
+def test_a_ceiling_is_an_axis():
+    def last(ceiling):
+        plateau = reduce_on_plateau(factor=0.5, patience=1, max_value=ceiling)
+        return jax.lax.scan(lambda s, m: (plateau.update(s, m), None), plateau.init(0.1), -jnp.arange(9.0))[0].value
+
+    np.testing.assert_allclose(jax.vmap(last)(jnp.array([0.1, 0.3, 10.0])), [0.1, 0.3, 10.0], rtol=1e-6)
 
 
 # --- Laws
@@ -449,6 +534,9 @@ BATCHED = jax.jit(jax.vmap(lambda plateau, row: scanned(plateau, 0.1, row), (Non
         ({"min_delta": -1e-4}, ValueError, "min_delta must be zero or more"),
         ({"min_value": -1.0}, ValueError, "min_value must be zero or more"),
         ({"mode": "auto"}, ValueError, "mode must be one of min, max; got 'auto'"),
+        ({"max_value": 0.0}, ValueError, "max_value must be positive"),
+        ({"max_value": 1.0, "semantics": "keras"}, ValueError, "max_value must be left out with semantics='keras'"),
+        ({"warmup": 1.5}, ValueError, "warmup must be a whole number"),
         ({"semantics": "tensorflow"}, ValueError, "semantics must be one of"),
         ({"min_delta": 0.1, "rtol": 0.1}, ValueError, "min_delta must be left out"),
         ({"rtol": 0.1, "semantics": "keras"}, ValueError, "rtol and atol must be left out"),

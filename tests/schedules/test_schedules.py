@@ -308,6 +308,20 @@ class TestContract:
                 0.003,
             ),
         ),
+        (
+            "infinite",
+            lambda n: s.warmup(
+                s.chain(
+                    s.cosine_decay(0.3, n // 3, 0.1),
+                    s.offset(s.exponential_decay(1.0, n // 5, 0.01, end_value=0.01), -2 * (n // 3)),
+                ),
+                n // 10,
+            ),
+        ),
+        (
+            "wsd_s",
+            lambda n: s.warmup(s.repeat(s.cooldown(s.constant(0.3), n // 4, n // 6, 0.01), n // 4 + n // 6), n // 10),
+        ),
         ("per_epoch", lambda n: s.stretch(s.exponential_decay(0.3, 1, 0.8), n // 10)),
     ],
 )
@@ -393,7 +407,8 @@ def test_docstrings(name: str) -> None:
 
 
 def test_the_catalogue_is_what_is_public() -> None:
-    others = {"Advice", "Schedule", "format", "parse", "review", "tabulate"}
+    lengths = {"epoch", "resolve", "run", "sample", "token"}
+    others = {"Advice", "Schedule", "format", "parse", "review", "tabulate"} | lengths
     assert set(CATALOGUE) == set(s.__all__) - others
     assert {factory(name) for name in NAMES} == set(CATALOGUE)
     for name, entry in CATALOGUE.items():
@@ -492,7 +507,20 @@ def test_restarts_on_several_devices() -> None:
     np.testing.assert_allclose(mapped(periods, steps), expected, rtol=1e-6)
 
 
-FLOATS = ("Rate", "Positive", "Real", "Falling", "AboveHalf", "Base", "GrowingBase", "Multiple", "Rates", "Fraction")
+FLOATS = (
+    "Rate",
+    "Positive",
+    "Timescale",
+    "Period",
+    "Real",
+    "Falling",
+    "AboveHalf",
+    "Base",
+    "GrowingBase",
+    "Multiple",
+    "Rates",
+    "Fraction",
+)
 NUMBERS = [
     (name, p.name)
     for name, entry in CATALOGUE.items()

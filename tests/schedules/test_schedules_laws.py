@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxlr import schedules as s
+from jaxlr.inject import injected
 from scripts.suites import schedule_accuracy
 from tests.support.schedule_examples import NAMES, example
 
@@ -181,6 +182,99 @@ def same(a: s.Schedule, b: s.Schedule) -> bool:
 def test_text_of_every_schedule_comes_back(name: str) -> None:
     schedule = example(name)
     assert same(s.parse(s.format(schedule)), schedule)
+
+
+def test_cycles_have_a_warmup_each_and_grow_and_fall() -> None:
+    """Against cycle after cycle, written down one by one."""
+    first = s.warmup(s.cosine_decay(1.0, 80), 20)
+    starts, lengths = [0, 100, 250, 475], [100, 150, 225, 337.5]
+    made = s.repeat(first, 100, period_multiplier=1.5, peak_multiplier=0.5)
+    for cycle, (start, size) in enumerate(zip(starts, lengths, strict=True)):
+        factor = size / 100
+        whole = s.scale(s.warmup(s.cosine_decay(1.0, 80 * factor), 20 * factor), 0.5**cycle)
+        steps = np.arange(int(size))
+        np.testing.assert_allclose(rates(made, start + steps), rates(whole, steps), rtol=1e-5, atol=1e-6)
+    traced = jax.vmap(lambda growth, fall: s.repeat(first, 100, growth, fall)(300))(
+        jnp.array([1.0, 1.5]), jnp.array([0.5, 0.5])
+    )
+    np.testing.assert_allclose(traced, [s.repeat(first, 100, 1.0, 0.5)(300), made(300)], rtol=1e-5, atol=1e-7)
+
+
+def test_joins_that_go_on_at_the_last_rate() -> None:
+    parts = [s.cosine_decay(1.0, 100, 0.25), s.constant(7.0), s.linear(0.5, 50)]
+    made = s.join(parts, [100, 200], continuous=True)
+    found = rates(made, np.array([0, 50, 99, 100, 150, 199, 200, 225, 250]))
+    expected = [1.0, 0.625, float(parts[0](99)), 0.25, 0.25, 0.25, 0.25, 0.125, 0.0]
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+    rising = s.join([s.constant(1.0), s.warmup(s.constant(0.5), 10)], [5], continuous=True)
+    np.testing.assert_allclose(rates(rising, np.array([5, 10, 15])), [0.0, 0.25, 0.5], rtol=1e-6)
+    early = s.join([s.linear(1.0, 100), s.constant(1.0)], [40], continuous=True)
+    np.testing.assert_allclose(rates(early, np.array([39, 40, 90])), [0.61, 0.6, 0.6], rtol=1e-6)
+
+
+@pytest.mark.parametrize("at", [0, 30, 60])
+def test_a_longer_run_resumes_without_a_jump(at: int) -> None:
+    planned = s.warmup(s.cosine_decay(1.0, 80), 20)
+    made = s.prolong(planned, at, 100, 250)
+    steps = np.arange(300)
+    found = rates(made, steps)
+    np.testing.assert_array_equal(found[: at + 1], rates(planned, steps[: at + 1]))
+    assert np.abs(np.diff(found)).max() <= np.abs(np.diff(rates(planned, steps))).max() + 1e-6
+    np.testing.assert_allclose(found[250:], 0.0, atol=1e-7)
+    assert rates(s.prolong(planned, 100, 100, 100), jnp.array([100, 101])).tolist() == [0.0, 0.0]
+
+
+def test_a_warmup_from_one_nth() -> None:
+    made = s.offset(s.warmup(s.linear(1.0, 90), 10), 1)
+    np.testing.assert_allclose(rates(made, np.arange(11)), [*np.arange(1, 11) / 10, 1 - 1 / 90], rtol=1e-6)
+
+
+def test_a_weight_decay_that_follows_the_rate() -> None:
+    rate = s.warmup(s.cosine_decay(3e-4, 90), 10)
+    tx = injected(optax.adamw, learning_rate=rate, weight_decay=s.follow(rate, 3e-4, 0.1))
+    state, params = tx.init(jnp.ones(2)), jnp.ones(2)
+    for step in range(5):
+        _, state = tx.update(jnp.ones(2), state, params)
+        held = state.hyperparams
+        np.testing.assert_allclose(held["weight_decay"], held["learning_rate"] / 3e-4 * 0.1, rtol=1e-6)
+        np.testing.assert_allclose(held["learning_rate"], rate(step), rtol=1e-6)
+
+
+def test_decays_that_come_closer_to_one() -> None:
+    steps = np.arange(200)
+    for made, formula in [
+        (s.complement(s.inverse_power(1.0, 1.0, 0.8)), 1 - (steps + 1.0) ** -0.8),
+        (s.complement(s.time_decay(0.9, 0.1)), (1 + steps) / (10 + steps)),
+        (
+            s.clamp(s.complement(s.inverse_power(1.0, 20.0, 2 / 3)), 0.0, 0.9),
+            np.minimum(1 - (1 + steps / 20) ** (-2 / 3), 0.9),
+        ),
+    ]:
+        np.testing.assert_allclose(rates(made, steps), formula, rtol=1e-6, atol=1e-7)
+
+
+def test_noise_is_the_same_each_time_and_another_for_each_step_and_seed() -> None:
+    made = s.noisy(s.constant(1.0), 0.25, 1)
+    found = np.asarray(rates(made, np.arange(1000)))
+    np.testing.assert_array_equal(found, [made(t) for t in range(3)] + found[3:].tolist())
+    assert (np.abs(found - 1) <= 0.25).all()
+    assert len(np.unique(found)) > 990
+    assert abs(found.mean() - 1) < 0.02
+    assert abs(found.std() - 0.25 / 3**0.5) < 0.01
+    other = np.asarray(rates(s.noisy(s.constant(1.0), 0.25, 2), np.arange(1000)))
+    assert abs(np.corrcoef(found, other)[0, 1]) < 0.1
+
+
+def test_triangles_of_any_height() -> None:
+    """PyTorch's `CyclicLR(scale_fn, scale_mode)`, by the step and by the cycle."""
+    steps = np.arange(80)
+    tent = s.triangular(0.0, 0.9, 10)
+    by_step = s.add(s.constant(0.1), s.chain(tent, s.exponential_decay(1.0, 1, 0.99)))
+    np.testing.assert_allclose(
+        rates(by_step, steps), rates(s.exp_range(0.1, 1.0, 10, decay_rate=0.99), steps), rtol=1e-5
+    )
+    by_cycle = s.add(s.constant(0.1), s.chain(tent, s.stretch(s.exponential_decay(1.0, 1, 0.5), 20)))
+    np.testing.assert_allclose(rates(by_cycle, steps), rates(s.triangular2(0.1, 1.0, 10), steps), rtol=1e-5)
 
 
 leaf_schedules = st.one_of(

@@ -45,7 +45,14 @@ def has(name: str, *annotations: str) -> bool:
 WITH_LENGTHS = [name for name in NAMES if not has(name, "Boundaries", "Rising") and name != "tanh_restarts"]
 # Without a warm-up these stand at its peak.
 RISING = {"wsd": 0.3, "trapezoid": 0.3, "knee": 0.3, "tri_stage": 0.3, "warmup": 0.3, "triangular": 0.3}
-RISING |= {"triangular2": 0.3, "exp_range": 0.3, "noam": 512**-0.5}
+RISING |= {
+    "infinite": 0.3,
+    "wsd_s": 0.3,
+    "repeat, growing": 0.3,
+    "triangular2": 0.3,
+    "exp_range": 0.3,
+    "noam": 512**-0.5,
+}
 
 
 @pytest.mark.parametrize("name", WITH_LENGTHS)
@@ -263,6 +270,12 @@ def test_plain_functions_inside(name: str, inner: Callable[[Any], Any]) -> None:
         "join": lambda: s.join([inner, inner], [20]),
         "chain": lambda: s.chain(inner, inner),
         "clamp": lambda: s.clamp(inner, 0.05, 0.2),
+        "complement": lambda: s.complement(s.scale(inner, 0.5)),
+        "noisy": lambda: s.noisy(inner, 0.0),
+        "add": lambda: s.add(inner, inner),
+        "follow": lambda: s.follow(inner, 0.5, 2.0),
+        "apply": lambda: s.apply(inner, lambda rate: 3 * rate),
+        "prolong": lambda: s.prolong(inner, 20, 40, 30),
     }
     expected = {
         "warmup": lambda t: inner(t - 5) if t >= 5 else inner(0) * t / 5,
@@ -270,6 +283,12 @@ def test_plain_functions_inside(name: str, inner: Callable[[Any], Any]) -> None:
         "join": lambda t: inner(t) if t < 20 else inner(t - 20),
         "chain": lambda t: inner(t) ** 2,
         "scale": lambda t: 2 * inner(t),
+        "complement": lambda t: 1 - inner(t) / 2,
+        "noisy": inner,
+        "add": lambda t: 2 * inner(t),
+        "follow": lambda t: 4 * inner(t),
+        "apply": lambda t: 3 * inner(t),
+        "prolong": lambda t: inner(t) if t < 20 else inner(20 + 2 * (t - 20)),
         "clamp": lambda t: min(max(inner(t), 0.05), 0.2),
         "offset": lambda t: inner(t + 5),
         "stretch": lambda t: inner(t // 2),
