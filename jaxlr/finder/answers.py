@@ -141,7 +141,8 @@ def find_lr(
 
     Args:
         task: the model and the data.
-        optimizer: `learning_rate -> optax.GradientTransformation`, as in a sweep: `optax.sgd` itself is one.
+        optimizer: `learning_rate -> optax.GradientTransformation`, as in a sweep: `optax.sgd` itself is one. Where it
+            takes no `learning_rate` but one other keyword without a default, that is the rate.
         low: first rate of the range test; the range is moved by four decades, twice at most: down where the loss
             explodes at once, up where its lowest value is at the end, or where it neither falls nor explodes.
         high: last rate of the range test.

@@ -6,6 +6,8 @@ weights of a sweep's seed k. Nothing is mutated, so there is nothing to restore 
 
 from __future__ import annotations
 
+import inspect
+import types
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +19,7 @@ from jaxlr._types import Optimizer
 from jaxlr.engine import sweep
 from jaxlr.finder.measures import on_fixed_batch
 from jaxlr.runs import Recorder, Run, experiment
+from jaxlr.runs.wiring import check_optimizer
 from jaxlr.spaces import grid, ladder
 from jaxlr.tasks import Task
 
@@ -261,8 +264,7 @@ def short_run(
     """
     if not isinstance(task, Task):
         raise TypeError(f"task must be a jaxlr.tasks.Task, got {task!r}")
-    if not callable(optimizer):
-        raise TypeError(f"optimizer must be a function of learning_rate, got {optimizer!r}")
+    optimizer = _of_learning_rate(optimizer)
     for name, number in (("steps", steps), ("every", every), ("batch_size", batch_size)):
         _checks.count(name, number)
     if steps % every:
@@ -271,6 +273,24 @@ def short_run(
     sizes: dict[str, Any] = {"updates": steps, "every": every, "batch_size": batch_size}
     experiment(untested, optimizer, **sizes).check({"learning_rate": 0.1})
     return experiment(untested, optimizer, schedule=schedule, **sizes, record=record)
+
+
+def _of_learning_rate(optimizer: Optimizer) -> Optimizer:
+    """The optimizer as a function of `learning_rate`, whatever the one keyword that it needs is called."""
+    check_optimizer(optimizer)
+    parameters = inspect.signature(optimizer).parameters.values()
+    needed = [
+        p.name for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+    ]
+    if len(needed) != 1 or "learning_rate" in (p.name for p in parameters):
+        return optimizer
+    # A method, so that the programs of one optimizer are found again.
+    return types.MethodType(_at_rate, (optimizer, needed[0]))
+
+
+def _at_rate(named: tuple[Optimizer, str], learning_rate: Any) -> Any:
+    optimizer, name = named
+    return optimizer(**{name: learning_rate})
 
 
 def _by_update(ds: xr.Dataset) -> xr.Dataset:

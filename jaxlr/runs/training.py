@@ -100,8 +100,9 @@ def experiment(
         task: the model and the data; or a function from hyperparameters to them, which are then compiled in.
         optimizer: hyperparameters -> `optax.GradientTransformation`; `optax.sgd` itself is one. It may also give a
             pair `(transformation, schedule)`, so that the rate can be recorded.
-        schedule: hyperparameters -> schedule `step -> lr`, which becomes the optimizer's `learning_rate`. Its lengths
-            may be parts of the run, epochs or samples, as in `schedules.cosine_decay(0.1, 0.9 * schedules.run)`.
+        schedule: hyperparameters -> schedule `step -> lr`, or the schedule itself; it becomes the optimizer's
+            `learning_rate`. Its lengths may be parts of the run, epochs or samples, as in
+            `schedules.cosine_decay(0.1, 0.9 * schedules.run)`.
         plateau: hyperparameters -> `reduce_on_plateau(...)`, or the rule itself. It lowers the rate after an epoch.
             With a constant rate its `min_value` is a rate, with a schedule a multiple of the scheduled rate.
         objective: `(outputs, y, **hyperparameters) -> (losses, metrics)` in the place of the task's, as in
@@ -140,8 +141,9 @@ def experiment(
     (['accuracy', 'loss', 'rate', 'val_accuracy', 'val_loss'], 16)
     """
     length = _length(epochs, updates, every, batch_size)
-    for name, given in (("optimizer", optimizer), ("schedule", schedule), ("order", order), ("objective", objective)):
-        if not callable(given) and (given is not None or name == "optimizer"):
+    wiring.check_optimizer(optimizer)
+    for name, given in (("schedule", schedule), ("order", order), ("objective", objective)):
+        if not callable(given) and given is not None:
             raise TypeError(f"{name} must be a function, got {given!r}")
     names, recorders = _recorded(record)
     options = _Options(epochs, every or 1, order, monitor, names, recorders)

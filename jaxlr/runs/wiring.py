@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ __all__ = [
     "Parts",
     "Wiring",
     "check",
+    "check_optimizer",
     "describe",
     "first_rate",
     "initial_value",
@@ -117,6 +119,9 @@ def wire(
     streams = isinstance(task, Task) and task.stream is not None
     rule = plateau
     make_plateau = (lambda: rule) if isinstance(plateau, Plateau) else plateau
+    if schedule is not None and _is_schedule(schedule):
+        built = schedule
+        schedule = lambda: built  # noqa: E731 - as the rule of a plateau
     wiring = Wiring(
         _slot("task", make_task)._replace(factory=_remembered(make_task)),
         _slot("optimizer", optimizer),
@@ -139,6 +144,24 @@ def wire(
             f"as `learning_rate`; got an optimizer that takes {_listed(wiring.optimizer.names)}"
         )
     return wiring
+
+
+def _is_schedule(schedule: Callable[..., Any]) -> bool:
+    """Whether it is a schedule itself, `step -> lr`, not a function that makes one from hyperparameters."""
+    named = [p for p in inspect.signature(schedule).parameters.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
+    return len(named) == 1 and named[0].name in ("count", "step") and named[0].default is inspect.Parameter.empty
+
+
+def check_optimizer(optimizer: Any) -> None:
+    """Raise unless an optimizer is given as a function of its hyperparameters."""
+    if hasattr(optimizer, "init") and hasattr(optimizer, "update"):
+        raise TypeError(
+            "optimizer must be a function of hyperparameters, such as optax.adam or "
+            "lambda learning_rate: optax.adamw(learning_rate, weight_decay=0.1); got one that is built, whose rate "
+            "can be swept no more"
+        )
+    if not callable(optimizer):
+        raise TypeError(f"optimizer must be a function of hyperparameters, got {optimizer!r}")
 
 
 def _remembered(make_task: Callable[..., Task]) -> Callable[..., Task]:
@@ -254,7 +277,9 @@ def _called(slot: Slot, given: Hyperparameters) -> Any:
         return slot.factory(**given)
     except jax.errors.ConcretizationTypeError as error:
         traced = ", ".join(name for name, value in given.items() if isinstance(value, jax.core.Tracer))
-        name = getattr(slot.factory, "__name__", repr(slot.factory))
+        called = (frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__))
+        known = (name for name in called if name in _TRACEABLE)
+        name = next(known, getattr(slot.factory, "__name__", repr(slot.factory)))
         ours = _TRACEABLE.get(name, "")
         advice = f"use schedules.{ours}, whose every number may be traced, or " if ours else ""
         raise TypeError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import numpy as np
 import optax
@@ -340,3 +342,15 @@ def _halved(learning_rate):
 def test_an_optimizer_that_keeps_the_rate_in_its_state_gets_each_update_s_own(simple: Task, keeps, plain) -> None:
     kept, wanted = (jaxlr.finder.range_test(simple, one, low=1e-3, high=1.0, **SIZES) for one in (keeps, plain))
     np.testing.assert_allclose(kept["loss"].values, wanted["loss"].values, rtol=1e-4, atol=1e-7)
+
+
+def test_the_rate_may_have_another_name(simple: Task) -> None:
+    def clipped(peak: Any, decay: float = 0.0) -> optax.GradientTransformation:
+        return optax.chain(optax.clip_by_global_norm(1.0), optax.sgd(peak))
+
+    found = jaxlr.find_lr(simple, clipped, **SIZES, devices=1)
+    with compiled_programs() as compiled:
+        again = jaxlr.find_lr(simple, clipped, **SIZES, devices=1)
+    assert "advance" not in compiled
+    expected = jaxlr.find_lr(simple, lambda learning_rate: clipped(learning_rate), **SIZES, devices=1)
+    assert found.recommendation == again.recommendation == expected.recommendation

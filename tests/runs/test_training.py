@@ -348,3 +348,30 @@ def test_in_double_precision_too_no_type_is_promoted_silently(how: dict[str, Any
     last = {"epoch": -1} if "epochs" in how else {"step": -1}
     assert np.isfinite(double["val_loss"]).all()
     assert double["val_loss"].isel(last).values == pytest.approx(single["val_loss"].isel(last).values, rel=0.3)
+
+
+def test_a_schedule_itself_is_a_schedule_without_hyperparameters() -> None:
+    task, space = small(), grid(momentum=[0.0, 0.9])
+    itself = schedules.cosine_decay(0.1, 12)
+    made = sweep(experiment(task, optax.sgd, schedule=lambda: itself, epochs=2), space, devices=1)
+    for given in (itself, optax.cosine_decay_schedule(0.1, 12)):
+        found = sweep(experiment(task, optax.sgd, schedule=given, epochs=2), space, devices=1)
+        np.testing.assert_allclose(found["loss"], made["loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("built", [optax.adam(1e-3), optax.MultiSteps(optax.sgd(0.1), 4)])
+def test_a_built_optimizer_is_told_what_to_be(built: Any) -> None:
+    for take in (lambda: experiment(small(), built, epochs=1), lambda: jaxlr.find_lr(small(), built)):
+        with pytest.raises(TypeError, match="got one that is built, whose rate can be swept no more"):
+            take()
+
+
+def test_the_guilty_schedule_of_optax_is_found_inside_a_function() -> None:
+    def decayed(n: Any) -> Any:
+        return optax.warmup_cosine_decay_schedule(0.0, 0.1, 2, n)
+
+    run = experiment(small(), optax.sgd, schedule=decayed, epochs=1)
+    with pytest.raises(
+        TypeError, match=r"but warmup_cosine_decay_schedule steers .* use schedules.warmup\(schedules.cos"
+    ):
+        sweep(run, grid(n=[10, 20]), devices=1)
