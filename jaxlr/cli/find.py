@@ -29,14 +29,22 @@ def find(
     seeds: Annotated[int, typer.Option(help="Trainings of each kind, with different weights and orders.")] = 8,
     batch_size: Annotated[int, typer.Option(help="Examples in an update.")] = 32,
     out: Annotated[Path | None, typer.Option(help="The range test (NetCDF); the figure goes beside it.")] = None,
+    methods: Annotated[
+        bool,
+        typer.Option(
+            "--methods",
+            help="Print what each tool's method reads off the range test, too, and for sgd the largest rate that is "
+            "stable at the initial weights, 2 (1 + momentum) / sharpness.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier run.")] = False,
     cache: Cache = True,
 ) -> None:
-    """Recommend a learning rate for a small network, with the range worth sweeping and the confidence.
+    """Recommend a learning rate for a small network, with the range worth sweeping.
 
-    A range test brackets the rate, short trainings at constant rates decide. Prints what every method suggests, too,
-    and for sgd the largest stable rate at the initial weights, 2 (1 + momentum) / sharpness. Writes the range test and
-    the figure where OUT is given. Features are standardised; a fifth of the rows is left out, as in `jaxlr sweep`.
+    A range test brackets the rate, short trainings at constant rates decide. The best rate depends on how long one
+    trains: --steps near the planned number of updates is the safest. Writes the range test and the figure where OUT is
+    given. Features are standardised; a fifth of the rows is left out, as in `jaxlr sweep`.
     """
     set_up(cache)
     import optax
@@ -60,18 +68,24 @@ def find(
         writable(out.parent, [file.name for file in files], force)
     found = find_lr(task, make, steps=steps, batch_size=batch_size, seeds=seeds)
     bounds = {}
-    if make.func in (optax.sgd, optimizers.sgd):
+    if methods and make.func in (optax.sgd, optimizers.sgd):
         stable = curvature.stability(task, momentum=make.keywords.get("momentum") or 0.0, seeds=seeds)
-        bounds["largest stable rate, 2 (1 + momentum) / sharpness"] = float(stable["largest_stable_rate"].median())
-    _report(found, bounds)
+        bounds["largest stable rate, 2 (1 + momentum) / sharpness, at the initial weights"] = float(
+            stable["largest_stable_rate"].median()
+        )
+    _report(found, bounds, methods)
     if files:
         _write(found, bounds, files, f"{Path(data).name}, {optimizer}")
 
 
-def _report(found: FoundRate, bounds: dict[str, float]) -> None:
+def _report(found: FoundRate, bounds: dict[str, float], methods: bool) -> None:
     import pandas as pd
 
     print(found if found.recommendation is None else f"recommended  {found}")
+    if found.recommendation is not None:
+        print("The best rate depends on how long one trains: give --steps near the planned number of updates.")
+    if not methods:
+        return
     for name, rate in bounds.items():
         print(f"{name}: {rate:.2g}")
     rows = [{"method": name.replace("_", " "), **_words(spread)} for name, spread in found.suggestions.items()]
