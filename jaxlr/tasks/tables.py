@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from jaxlr import _checks
 from jaxlr.tasks.making import blobs_data
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ NAMES = ("blobs", *_BUNDLED)
 """Table sets that need no file."""
 
 _TARGETS = ("target", "label", "y")
+_NUMBERING = ("", "id", "index")
 _TEST_SHARE = 0.2
 _MOST_CLASSES = 20
 """Integer targets with more values than this are numbers to predict, not classes."""
@@ -42,8 +46,14 @@ class Table(NamedTuple):
     y_test: np.ndarray
     kind: str
 
+    def __str__(self) -> str:
+        """What was understood, in a line."""
+        rows, held = len(self.y) + len(self.y_test), len(self.y_test)
+        aim = f"{len(np.unique(self.y))} classes" if self.kind == "classification" else "a number to predict"
+        return f"{rows} rows, {self.x.shape[1]} features, {aim}; {held} rows kept for validation"
 
-def load(source: str | Path) -> Table:
+
+def load(source: str | Path, *, target: str | None = None, kind: str | None = None) -> Table:
     """Examples by name, or from a table or arrays in a file.
 
     Where the source has no test data, a fifth of the rows, drawn with a fixed seed, is kept for testing.
@@ -56,9 +66,12 @@ def load(source: str | Path) -> Table:
     `tasks.blobs`.
 
     Args:
-        source: one of `NAMES` (scikit-learn's bundled data); or a file `*.csv` of numbers, with or without
-            a header, whose target is the column `target`, `label` or `y`, else the last one; or a file
-            `*.npz` with the arrays `x` and `y` and, if there are test data, `x_test` and `y_test`.
+        source: one of `NAMES` (scikit-learn's bundled data); or a table of numbers, with or without a header, as
+            `*.csv` or `*.tsv` (separated by commas, semicolons or tabs; `.gz` too) or `*.parquet`; or a file `*.npz`
+            with the arrays `x` and `y` and, if there are test data, `x_test` and `y_test`. An unnamed column, or one
+            named `id` or `index`, is left out where it only numbers the rows.
+        target: the table's column to predict; by default `target`, `label` or `y`, else the last one.
+        kind: "classification" or "regression", where the default guesses otherwise.
 
     Returns:
         The data and whether they are a classification or a regression.
@@ -71,52 +84,110 @@ def load(source: str | Path) -> Table:
     >>> data = load("wine")
     >>> data.x.shape, data.x_test.shape, data.kind
     ((142, 13), (36, 13), 'classification')
+    >>> print(data)
+    178 rows, 13 features, 3 classes; 36 rows kept for validation
 
     Reference: the UCI data sets that come with scikit-learn, `sklearn.datasets`.
     """
     path, name = Path(source), str(source)
+    if kind is not None:
+        _checks.one_of("kind", kind, ("classification", "regression"))
+    table = _is_table(path)
+    if target is not None and not table:
+        raise ValueError(f"target must be left out but for a table with named columns; got {target!r} for {name!r}")
     if name == "blobs":
         x, y = blobs_data()
-        return Table(x[:500], y[:500].astype(np.int32), x[500:], y[500:].astype(np.int32), "classification")
+        labels = y.astype(np.int32)
+        return Table(x[:500], labels[:500], x[500:], labels[500:], "classification")
     if name in _BUNDLED:
         import sklearn.datasets
 
         x, y = getattr(sklearn.datasets, f"load_{name}")(return_X_y=True)
-        return _prepared(name, x, y)
-    if path.suffix.lower() not in (".csv", ".npz"):
-        raise ValueError(f"data must be one of {', '.join(NAMES)}, or a file *.csv or *.npz; got {name!r}")
+        return _prepared(name, x, y, kind=kind)
+    if not table and path.suffix.lower() != ".npz":
+        files = "a file *.csv, *.tsv, *.csv.gz, *.parquet or *.npz"
+        raise ValueError(f"data must be one of {', '.join(NAMES)}, or {files}; got {name!r}")
     if not path.is_file():
         raise FileNotFoundError(f"data must be a file that exists, got {name}")
-    read = _read_csv if path.suffix.lower() == ".csv" else _read_npz
-    return _prepared(name, *read(path))
+    if not table:
+        return _prepared(name, *_read_npz(path), kind=kind)
+    return _prepared(name, *_columns(path, _read_table(path), target), kind=kind)
 
 
-def _read_csv(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def _is_table(path: Path) -> bool:
+    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
+    return bool(suffixes) and suffixes[-1] in (".csv", ".tsv", ".parquet")
+
+
+def _read_table(path: Path) -> pd.DataFrame:
     import pandas as pd
+
+    if path.suffix.lower() == ".parquet":
+        try:
+            return pd.read_parquet(path)
+        except ImportError as error:
+            raise ValueError(f"{path} needs the package pyarrow to be read, or save it as *.csv") from error
 
     def read(header: int | None, rows: int | None = None) -> pd.DataFrame:
         try:
-            return pd.read_csv(path, header=header, nrows=rows, skipinitialspace=True)
-        except ValueError as error:
+            return pd.read_csv(path, header=header, nrows=rows, skipinitialspace=True, sep=separator)
+        except (ValueError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
-            raise ValueError(f"{path} must be a table of comma-separated values: {reason}") from error
+            raise ValueError(f"{path} must be a table of separated values: {reason}") from error
 
+    separator = _separator(path)
     first = read(None, 1)
-    named = pd.to_numeric(first.iloc[0], errors="coerce").isna().all()
-    table = read(0 if named else None)
+    named = pd.to_numeric(first.iloc[0].dropna(), errors="coerce").isna().all()
+    return read(0 if named else None)
+
+
+def _separator(path: Path) -> str:
+    """Whichever of comma, semicolon and tab the first line has most of."""
+    opened = gzip.open if path.suffix.lower() == ".gz" else open
+    with opened(path, "rt", encoding="utf-8", errors="replace") as file:
+        line = file.readline()
+    return max(",;\t", key=line.count)
+
+
+def _columns(path: Path, table: pd.DataFrame, target: str | None) -> tuple[np.ndarray, np.ndarray]:
+    """Features and target of a table, without columns that only number the rows."""
+    for column in [
+        column for column in table.columns if column != target and _only_numbers_rows(column, table[column])
+    ]:
+        warnings.warn(f"{path}: the column {column!r} only numbers the rows and is left out", stacklevel=3)
+        table = table.drop(columns=column)
     if table.shape[1] < 2 or table.empty:
         raise ValueError(f"{path} must have rows of features and a target, got a table of the shape {table.shape}")
-    targets = [column for column in table.columns if str(column).strip().lower() in _TARGETS]
-    target = targets[0] if targets else table.columns[-1]
+    predicted = _target(path, table, target)
     gaps = table.isna().sum()
     for column, count in gaps[gaps > 0].items():
-        raise ValueError(f"{path} must have no missing values, got {count} in the column {_named(column)}")
-    features = table.drop(columns=target)
+        advice = "fill them or drop the rows, such as by table.dropna()"
+        raise ValueError(f"{path} must have no missing values, got {count} in the column {_named(column)}: {advice}")
+    features = table.drop(columns=predicted)
     text = [column for column in features if not _holds_numbers(features[column])]
     if text:
-        raise ValueError(f"{path} must have numbers as features, got text in the column {_named(text[0])}")
-    y = table[target]
+        advice = "drop it, or make numbers of it, such as by pandas.get_dummies"
+        raise ValueError(f"{path} must have numbers as features, got text in the column {_named(text[0])}: {advice}")
+    y = table[predicted]
     return features.to_numpy(float), y.to_numpy() if _holds_numbers(y) else y.to_numpy(str)
+
+
+def _target(path: Path, table: pd.DataFrame, target: str | None) -> Any:
+    """The column to predict."""
+    if target is None:
+        usual = [column for column in table.columns if str(column).strip().lower() in _TARGETS]
+        return usual[0] if usual else table.columns[-1]
+    if target not in table.columns:
+        raise ValueError(f"target must be a column of {path}, {', '.join(map(str, table.columns))}; got {target!r}")
+    return target
+
+
+def _only_numbers_rows(name: Any, column: pd.Series) -> bool:
+    """Whether a column is an index that was saved along with the table."""
+    word = str(name).strip().lower()
+    if isinstance(name, int) or not (word.startswith("unnamed:") or word in _NUMBERING):
+        return False
+    return column.dtype.kind in "iu" and bool(column.is_unique)
 
 
 def _holds_numbers(column: pd.Series) -> bool:
@@ -149,6 +220,8 @@ def _prepared(
     y: np.ndarray,
     x_test: np.ndarray | None = None,
     y_test: np.ndarray | None = None,
+    *,
+    kind: str | None = None,
 ) -> Table:
     x, y = _checked(source, "", x, y)
     if x_test is None or y_test is None:
@@ -162,7 +235,10 @@ def _prepared(
     mean, scale = _location(x)
     x, x_test = (x - mean) / scale, (x_test - mean) / scale
     classes = np.unique(np.concatenate([y, y_test]))
-    if _are_classes(source, classes, len(y) + len(y_test)):
+    guessed = _are_classes(source, classes, len(y) + len(y_test))
+    if kind == "regression" and classes.dtype.kind == "U":
+        raise ValueError(f"{source} must have numbers as targets of a regression, got text such as {classes[0]!r}")
+    if guessed if kind is None else kind == "classification":
         found = (np.searchsorted(classes, labels).astype(np.int32) for labels in (y, y_test))
         return Table(x, next(found), x_test, next(found), "classification")
     mean, scale = _location(y.astype(float))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from jaxlr import tasks
@@ -76,6 +78,59 @@ def test_tables(tmp_path: Path, text: str, features: int, kind: str, values: int
     assert len(np.unique(found.y)) == values
 
 
+@pytest.mark.parametrize("name", ["t.csv", "t.tsv", "t.csv.gz", "T.CSV"])
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+def test_separators_and_compression(tmp_path: Path, name: str, separator: str) -> None:
+    text = "a,b,kind\n" + "".join(f"{i},{i * i},{'xyz'[i % 3]}\n" for i in range(30))
+    expected = tables.load(write(tmp_path, text))
+    raw = text.replace(",", separator).encode()
+    (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    for one, other in zip(tables.load(tmp_path / name), expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_target_and_a_kind_of_ones_own(tmp_path: Path) -> None:
+    path = write(tmp_path, "price,rooms,size\n" + "".join(f"{100 + 7 * i},{i % 4},{i}\n" for i in range(40)))
+    assert tables.load(path).kind == "regression"
+    rooms = tables.load(path, target="rooms")
+    assert (rooms.kind, rooms.x.shape[1]) == ("classification", 2)
+    assert str(rooms) == "40 rows, 2 features, 4 classes; 8 rows kept for validation"
+    assert tables.load(path, target="rooms", kind="regression").kind == "regression"
+    with pytest.raises(ValueError, match=r"target must be a column of .*, price, rooms, size; got 'room'"):
+        tables.load(path, target="room")
+    with pytest.raises(ValueError, match="target must be left out but for a table"):
+        tables.load("wine", target="x")
+    with pytest.raises(ValueError, match="kind must be one of classification, regression; got 'ranking'"):
+        tables.load(path, kind="ranking")
+
+
+@pytest.mark.parametrize("name", ["", "id", "Index"])
+def test_a_column_that_numbers_the_rows_is_left_out_and_said(tmp_path: Path, name: str) -> None:
+    rows = "".join(f"{i + 1},{i * i % 7},{i % 2}\n" for i in range(30))
+    path = write(tmp_path, f"{name},a,target\n{rows}")
+    with pytest.warns(UserWarning, match=r"the column '.*' only numbers the rows and is left out"):
+        found = tables.load(path)
+    assert found.x.shape[1] == 1
+    repeated = write(tmp_path, f"{name},a,target\n{rows}{rows}")
+    assert tables.load(repeated).x.shape[1] == 2, "what repeats is no number of a row"
+
+
+def test_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What pandas reads, with whatever package it reads it by; without one, which to install."""
+    path = tmp_path / "t.parquet"
+    path.touch()
+    frame = pd.DataFrame({"a": np.arange(30.0), "target": np.arange(30) % 2})
+    monkeypatch.setattr(pd, "read_parquet", lambda path: frame)
+    assert tables.load(path).kind == "classification"
+
+    def missing(path: Path) -> None:
+        raise ImportError("Unable to find a usable engine")
+
+    monkeypatch.setattr(pd, "read_parquet", missing)
+    with pytest.raises(ValueError, match="needs the package pyarrow"):
+        tables.load(path)
+
+
 def test_the_training_rows_alone_standardise(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     x, y = rng.normal(5, 2, (50, 3)), rng.normal(size=50)
@@ -98,14 +153,14 @@ def test_images_become_rows_and_texts_classes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "must be a table of comma-separated values: No columns to parse"),
+        ("", "must be a table of separated values: No columns to parse"),
         ("a,b,target\n", "must have rows of features and a target|No columns"),
         ("1\n2\n3\n", r"must have rows of features and a target, got a table of the shape \(3, 1\)"),
         ("a,b\n1,2\n,4\n5,6\n", "no missing values, got 1 in the column 'a'"),
         ("1,2\n3,nan\n5,6\n", "no missing values, got 1 in the column 2"),
         ("a,b,c\nx,1,0\ny,2,1\nx,3,0\ny,4,1\n", "numbers as features, got text in the column 'a'"),
         ("a,b\n1,x\n2,y\n3,z\n", "few classes, got 3 texts as targets of 3 rows"),
-        ("1,2\n3,4,5,6\n", "must be a table of comma-separated values"),
+        ("1,2\n3,4,5,6\n", "must be a table of separated values"),
         ("a,b\n" + "1,5\n" * 10, "targets of at least two values, got only 5"),
         ("a,b\n1,0.5\n2,0.7\n", "at least 3 rows, to keep a fifth for testing; got 2"),
         ("a,b\n1,0.5\ninf,0.7\n3,0.1\n", "finite x, got 1 values"),
