@@ -132,10 +132,12 @@ class Traced(NamedTuple):
     programs: dict[Any, _Compiling]
     seconds: float
 
-    def only(self, i: int) -> Traced:
-        """One of the groups."""
+    def only(self, *which: int) -> Traced:
+        """Some of the groups."""
         return self._replace(
-            groups=self.groups[i : i + 1], members=self.members[i : i + 1], names=self.names[i : i + 1]
+            groups=[self.groups[i] for i in which],
+            members=[self.members[i] for i in which],
+            names=[self.names[i] for i in which],
         )
 
 
