@@ -123,7 +123,8 @@ class Kept:
             leaves = [leaf[:settings, :seeds] for leaf in leaves]
             rows = self._store.rows[block.settings]
             state = State(rows, block.seeds, block.done, leaves, keys, self._joined(), self._initial)
-            carries.save(self._store.place, state)
+            with self._store.failing():
+                carries.save(self._store.place, state)
         self._saved = time.monotonic()
         if self._interrupts.came is not None:
             members = self._store.finished.size

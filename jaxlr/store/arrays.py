@@ -24,10 +24,12 @@ __all__ = [
     "create",
     "damage",
     "facts_in",
+    "members_of",
     "needed",
     "opened",
     "read_status",
     "read_table",
+    "readable_status",
     "runs",
     "stored_name",
     "write_coordinates",
@@ -165,12 +167,32 @@ def read_status(place: Place, group: Any, manifest: Manifest) -> np.ndarray:
     return found
 
 
+def readable_status(place: Place, group: Any, manifest: Manifest) -> tuple[np.ndarray, list[str]]:
+    """The status of every member, unfinished where its chunk cannot be read; and those chunks."""
+    variable = facts_in(manifest)[-1]
+    array = opened(place, group, manifest, variable)
+    found, damaged = np.zeros((manifest.rows, manifest.seeds), np.uint8), []
+    for i, k in needed(manifest, np.ones(found.shape)):
+        at = members_of(manifest, i, k)
+        try:
+            found[at] = array[at][: manifest.rows - at[0].start, : manifest.seeds - at[1].start]
+        except Exception:  # whatever the bytes lead the codecs to
+            damaged.append(chunk_name(variable, i, k))
+    return found, damaged
+
+
+def members_of(manifest: Manifest, i: int, k: int) -> tuple[slice, slice]:
+    """The rows and seeds of a chunk."""
+    size, wide = manifest.chunk_rows, manifest.block[1]
+    return slice(i * size, (i + 1) * size), slice(k * wide, (k + 1) * wide)
+
+
 def needed(manifest: Manifest, status: np.ndarray) -> Iterator[tuple[int, int]]:
     """The chunks, by their places along rows and seeds, in which a member is finished."""
     size, wide = manifest.chunk_rows, manifest.block[1]
     for i in range(-(-status.shape[0] // size)):
         for k in range(-(-status.shape[1] // wide)):
-            if status[i * size : (i + 1) * size, k * wide : (k + 1) * wide].any():
+            if status[members_of(manifest, i, k)].any():
                 yield i, k
 
 
@@ -190,9 +212,8 @@ def damage(place: Place, group: Any, manifest: Manifest, status: np.ndarray, *, 
             if name not in there:
                 found.append(name)
             elif whole:
-                size, wide = manifest.chunk_rows, manifest.block[1]
                 try:
-                    array[i * size : (i + 1) * size, k * wide : (k + 1) * wide]
+                    array[members_of(manifest, i, k)]
                 except Exception:  # whatever the bytes lead the codecs to
                     found.append(name)
     return found

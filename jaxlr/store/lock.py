@@ -18,7 +18,7 @@ from typing import Any
 
 from jaxlr.store.places import Place
 
-__all__ = ["LOCK", "held"]
+__all__ = ["LOCK", "held", "holder"]
 
 LOCK = "engine/lock"
 _SILENT = 300.0
@@ -55,6 +55,24 @@ def held(place: Place) -> Iterator[Callable[[], None]]:
             # A folder that vanished holds nobody off.
             with contextlib.suppress(OSError):
                 _write(place, b"")
+
+
+def holder(place: Place) -> str:
+    """The process that holds a store, in words; "" for none."""
+    found = _parsed(place.read(LOCK))
+    if found is None or not (_locked(place.folder / LOCK) if place.folder is not None else _lives(found, here=False)):
+        return ""
+    return f"process {found.get('process')} on {found.get('host')}"
+
+
+def _locked(path: Path) -> bool:
+    """Whether the system's lock on a file is held."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _write(place: Place, data: bytes) -> None:

@@ -27,6 +27,11 @@ class Place(NamedTuple):
 
     def read(self, name: str) -> bytes | None:
         """The bytes of that name; None where there are none."""
+        if self.folder is not None:
+            try:
+                return (self.folder / name).read_bytes()
+            except (FileNotFoundError, NotADirectoryError):
+                return None
         from zarr.core.buffer import default_buffer_prototype
         from zarr.core.sync import sync
 
@@ -42,6 +47,8 @@ class Place(NamedTuple):
 
     def names(self, prefix: str) -> list[str]:
         """Everything below."""
+        if self.folder is not None and not self.folder.exists():
+            return []
         from zarr.core.sync import sync
 
         async def listed() -> list[str]:

@@ -20,7 +20,7 @@ from jaxlr.store.manifest import Manifest
 from jaxlr.store.places import Place
 from jaxlr.store.settings import Table, digest, identities
 
-__all__ = ["PROGRESS", "Store", "writing"]
+__all__ = ["PROGRESS", "Store", "progress", "writing"]
 
 PROGRESS = "engine/progress"
 """Advances that were trained and the seconds that it took, for whoever asks how long it will take."""
@@ -43,7 +43,7 @@ class Store:
         self._waiting = 0
         self._began = time.monotonic()
         self._advances = 0
-        self._earlier = _progress(place)
+        self._earlier = progress(place)
 
     def missing(self, space: Space) -> list[dict[str, Any]]:
         """Settings of the store that a space lacks."""
@@ -157,14 +157,32 @@ class Store:
 
     def flush(self) -> None:
         """Write what waits."""
+        if self._pending and self.place.read("zarr.json") is None:
+            self._pending = []
+            raise FileNotFoundError(f"store {self.place.name} has vanished while it was written")
         alike: dict[bytes, list[tuple[np.ndarray, np.ndarray, Judged, Mapping[str, np.ndarray]]]] = {}
         for one in self._pending:
             alike.setdefault(one[1].tobytes(), []).append(one)
-        for members in alike.values():
-            self._write(members)
-        self._pending, self._waiting = [], 0
-        if alike:
-            self._tell()
+        with self.failing():
+            for members in alike.values():
+                self._write(members)
+            self._pending, self._waiting = [], 0
+            if alike:
+                self._tell()
+
+    @contextlib.contextmanager
+    def failing(self) -> Iterator[None]:
+        """What the system says when writing fails, with what that means.
+
+        Raises:
+            OSError: of the same kind.
+        """
+        try:
+            yield
+        except OSError as error:
+            why = f"store {self.place.name} cannot be written: {error.strerror or error}"
+            safe = "what was finished before is safe, and the same call goes on when it can"
+            raise type(error)(error.errno, f"{why}; {safe}") from error
 
     def _write(self, members: list[tuple[np.ndarray, np.ndarray, Judged, Mapping[str, np.ndarray]]]) -> None:
         """Members of the same seeds, their rows joined."""
@@ -202,7 +220,8 @@ class Store:
         self.place.write(PROGRESS, json.dumps(now).encode())
 
 
-def _progress(place: Place) -> tuple[int, float]:
+def progress(place: Place) -> tuple[int, float]:
+    """Advances that were trained so far, and the seconds that it took."""
     try:
         found = json.loads(place.read(PROGRESS) or b"{}")
         return int(found.get("advances", 0)), float(found.get("seconds", 0.0))
