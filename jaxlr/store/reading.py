@@ -176,6 +176,9 @@ def _members(found: Contents, variable: Variable, array: Any, rows: np.ndarray) 
         def __getitem__(self, key: Any) -> Any:
             return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.OUTER, read)
 
+        def __reduce__(self) -> tuple[Any, ...]:
+            return _members, (found, variable, array, rows)
+
     def read(key: tuple[Any, ...]) -> np.ndarray:
         places = [np.arange(size)[one] for size, one in zip(sizes, key, strict=False)]
         picked = np.arange(len(rows)).reshape(sizes)[np.ix_(*map(np.atleast_1d, places))] if sizes else np.array([0])
@@ -186,7 +189,7 @@ def _members(found: Contents, variable: Variable, array: Any, rows: np.ndarray) 
             raise ValueError(
                 f"store {found.place.name} is damaged: {variable.name} cannot be read ({error}); {REMEDY}"
             ) from error
-        return values.reshape(*(len(one) for one in places if one.ndim), *values.shape[1:])
+        return values.reshape((*(len(one) for one in places if one.ndim), *values.shape[1:]))
 
     return Members()
 

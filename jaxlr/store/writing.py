@@ -94,7 +94,8 @@ class Store:
                 self._commit()
                 self._consolidate()
         else:
-            self._enlarge(wanted, table)
+            with self.failing():
+                self._enlarge(wanted, table)
         self.group = self._open("r+")
         status = arrays.read_status(self.place, self.group, self.manifest)
         self.finished = (status > 0)[self.rows]

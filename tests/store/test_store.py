@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import os
+import pickle
 import random
 import shutil
 import signal
@@ -212,6 +214,7 @@ def test_what_is_asked_for_is_what_is_given(tmp_path: Path) -> None:
     ds, expected = sweep(train, SPACES["grid"], store=tmp_path / "s", **HOW), plain("grid")
     for key in (
         {"lr": 1},
+        {"lr": 1, "power": 0, "seed": 2, "step": 3},
         {"lr": [2, 0], "step": slice(None, None, -1)},
         {"seed": [0, 2], "step": -1},
         {"power": 0, "seed": slice(1, 3), "step": [4, 1]},
@@ -222,7 +225,91 @@ def test_what_is_asked_for_is_what_is_given(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ds["loss"].isel(key), expected["loss"].isel(key), err_msg=str(key))
 
 
+def test_it_can_be_saved_pickled_and_copied(tmp_path: Path) -> None:
+    ds, expected = sweep(train, SPACES["static"], store=tmp_path / "s", **HOW), plain("static")
+    assert jaxlr.load(jaxlr.save(ds, tmp_path / "r.nc")).equals(expected)
+    assert pickle.loads(pickle.dumps(ds)).load().equals(expected)
+    assert ds.copy(deep=True).load().equals(expected)
+
+
+def test_more_samples_are_an_extension(tmp_path: Path) -> None:
+    how = {**HOW, "chunk": 3, "store": tmp_path / "s"}
+    few, many = (jaxlr.sampled(n, lr=jaxlr.spaces.log_uniform(1e-3, 1)) for n in (5, 8))
+    sweep(train, few, **how)
+    told: list[int] = []
+    ds = sweep(train, many, progress=lambda done, total: told.append(done), **how)
+    assert told[0] > 15
+    assert_same(ds, sweep(train, many, **{**HOW, "chunk": 3}))
+
+
+def test_a_setting_that_cannot_be_trained_is_named_before_anything_is_made(tmp_path: Path) -> None:
+    def of(key: jax.Array, lr: jax.Array, name: str) -> dict[str, jax.Array]:
+        if name == "broken":
+            raise RuntimeError("no such optimizer")
+        return {"loss": jnp.zeros(4 if name == "longer" else 3) + lr}
+
+    for name, error, words in (
+        ("broken", RuntimeError, "no such optimizer"),
+        ("longer", ValueError, r"with name=fine and .* with name=longer"),
+    ):
+        with pytest.raises(error, match=words) as raised:
+            sweep(of, grid(lr=[0.1], name=["fine", name]), store=tmp_path / "s")
+        if name == "broken":
+            assert raised.value.__notes__[-1] == "This was in the settings with name=broken."
+        assert not (tmp_path / "s").exists()
+
+
 # Ends of all kinds
+
+
+@pytest.mark.parametrize("what", ["full", "read-only"])
+def test_a_disk_that_takes_no_more(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    number = {"full": errno.ENOSPC, "read-only": errno.EROFS}[what]
+    store, how = tmp_path / "s", {**HOW, "chunk": 3}
+    small, large = grid(lr=[0.3, 0.1]), grid(lr=[0.3, 0.1, 0.03, 0.2])
+    first = sweep(train, small, store=store, **how).load()
+    whole = LocalStore.set
+
+    async def set_(self: Any, key: str, *more: Any, **named: Any) -> None:
+        if key.startswith("loss/c/"):
+            raise OSError(number, os.strerror(number))
+        await whole(self, key, *more, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalStore, "set", set_)
+        words = (
+            rf"store .* cannot be written: {os.strerror(number)}; what was finished before is safe, and the same call"
+        )
+        with pytest.raises(OSError, match=words):
+            sweep(train, large, store=store, **how)
+    there = jaxlr.open(store).load()
+    assert (there["status"] == "unfinished").sum() == 6
+    np.testing.assert_array_equal(there["loss"].sel(lr=[0.3, 0.1]), first["loss"])
+    assert_same(sweep(train, large, store=store, **how), sweep(train, large, **how))
+
+
+def test_a_folder_that_vanishes(tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    with pytest.raises(FileNotFoundError, match="has vanished while it was written"):
+        sweep(train, SPACES["grid"], store=store, progress=lambda done, total: shutil.rmtree(store, True), **HOW)
+
+
+@pytest.mark.slow
+def test_a_full_disk(tmp_path: Path) -> None:
+    """Files of no more than 8 KiB, by the system's own limit, in a process of its own."""
+    code = """
+import resource, sys, signal, jaxlr, jax.numpy as jnp
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+train = lambda key, lr: {"loss": lr * jnp.arange(4000.0)}
+jaxlr.sweep(train, jaxlr.grid(lr=[0.1]), store=sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+jaxlr.sweep(train, jaxlr.grid(lr=[0.1, 0.2]), store=sys.argv[1])
+"""
+    done = command.python("-c", code, tmp_path / "s")
+    assert done.returncode == 1
+    assert "cannot be written: File too large; what was finished before is safe" in done.stderr.splitlines()[-1]
+    ds = jaxlr.open(tmp_path / "s")
+    assert float(ds["loss"].sel(lr=0.1, seed=0, step=4000)) == pytest.approx(399.9)
 
 
 class Killed(BaseException):
