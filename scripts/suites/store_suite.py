@@ -37,6 +37,7 @@ def kill(number: int, seed: int) -> None:
             store = Path(folder) / str(len(seen))
             seen += kills(kind, store, Path(folder) / "cache", chance)
             ended[kind] += 1
+            print(f"{kind}: {len(seen) - sum(ended.values())} killed so far", file=sys.stderr, flush=True)
             differing[kind] += not _same(jaxlr.open(store).load(), expected[kind])
             shutil.rmtree(store)
     print(f"{time.perf_counter() - began:.0f} s, seed {seed}")

@@ -6,6 +6,7 @@ function, a user's pair of functions. It says `importing` when it begins and `tr
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 import subprocess
@@ -84,11 +85,14 @@ class Kill(NamedTuple):
 def kills(kind: str, store: Path, cache: Path, chance: random.Random, longest: float = 1.5) -> Iterator[Kill]:
     """Start the sweep again and again, each process killed at a random moment, until one ends.
 
+    Each may live a little longer than the one before: on a busy machine none would come to a save.
+
     Raises:
         AssertionError: a process failed by itself.
     """
-    while True:
-        phase, wait = chance.choice(["importing", "training", "training", "training"]), chance.uniform(0, longest)
+    for attempt in itertools.count():
+        phase = chance.choice(["importing", "training", "training", "training"])
+        wait = chance.uniform(0, longest * (1 + attempt / 5))
         environment = {"PYTHONPATH": str(command.ROOT), "JAX_COMPILATION_CACHE_DIR": str(cache)}
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.killed", kind, str(store)],
