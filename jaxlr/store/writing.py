@@ -78,24 +78,25 @@ class Store:
         positions = by_number[np.searchsorted(own[by_number], ordered)]
         columns = {name: column[positions] for name, column in _columns(space).items()}
         table = Table(ordered, positions, columns)
-        same = known is not None and old is not None and digest(old) == digest(table) and known.seeds == wanted.seeds
         self.rows = np.empty(len(own), np.int64)
         self.rows[positions] = np.arange(len(own))
-        if same and known is not None:
-            self.manifest = dataclasses.replace(
+        wanted = dataclasses.replace(wanted, rows=len(own), table=digest(table), generation=1)
+        if known is not None:
+            wanted = dataclasses.replace(
                 wanted,
-                generation=known.generation,
-                table=known.table,
+                generation=known.generation + 1,
                 chunk_rows=known.chunk_rows,
                 attributes=known.attributes,
                 programs={**known.programs, **wanted.programs},
             )
-            if self.manifest != known:
-                self._commit()
-                self._consolidate()
-        else:
-            with self.failing():
+        with self.failing():
+            if known is None or (known.table, known.seeds) != (wanted.table, wanted.seeds):
                 self._enlarge(wanted, table)
+            elif (same := dataclasses.replace(wanted, generation=known.generation)) != known:
+                self._commit(same)
+                self._consolidate()
+        assert self.known is not None
+        self.manifest = self.known
         self.group = self._open("r+")
         status = arrays.read_status(self.place, self.group, self.manifest)
         self.finished = (status > 0)[self.rows]
@@ -105,30 +106,21 @@ class Store:
         }
 
     def _enlarge(self, wanted: Manifest, table: Table) -> None:
+        """Room for more members; until the manifest is written the store is what it was."""
         import zarr
 
-        known = self.known
-        self.manifest = dataclasses.replace(
-            wanted,
-            generation=1 if known is None else known.generation + 1,
-            table=digest(table),
-            rows=len(table.identities),
-            chunk_rows=wanted.chunk_rows if known is None else known.chunk_rows,
-            attributes=wanted.attributes if known is None else known.attributes,
-            programs=wanted.programs if known is None else {**known.programs, **wanted.programs},
-        )
         if self.place.read("zarr.json") is None:
             zarr.create_group(self.place.zarr, attributes={"made_by": "jaxlr"})
         group = self._open("r+")
-        arrays.create(self.place, group, self.manifest, known)
-        arrays.write_table(group, self.manifest.generation, table)
-        self._commit()
-        arrays.write_coordinates(group, self.manifest, table)
+        arrays.create(self.place, group, wanted, self.known)
+        arrays.write_table(group, wanted.generation, table)
+        self._commit(wanted)
+        arrays.write_coordinates(group, wanted, table)
         self._consolidate()
 
-    def _commit(self) -> None:
-        self._open("r+").update_attributes(manifest.written(self.manifest))
-        self.known = self.manifest
+    def _commit(self, wanted: Manifest) -> None:
+        self._open("r+").update_attributes(manifest.written(wanted))
+        self.known = wanted
 
     def _consolidate(self) -> None:
         """A copy of what the arrays are, for other tools: they open the group at once. Nothing here reads it."""
