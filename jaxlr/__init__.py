@@ -23,6 +23,7 @@ _NAMES = {
     "grid": "spaces",
     "load": "results",
     "marginal": "results",
+    "open": "store",
     "plan": "engine",
     "reduce_on_plateau": "plateau",
     "run": "runs",
@@ -50,6 +51,7 @@ _MODULES = (
     "runs",
     "schedules",
     "spaces",
+    "store",
     "studies",
     "tasks",
 )
@@ -70,6 +72,7 @@ __all__ = [
     "inject",
     "load",
     "marginal",
+    "open",
     "optimizers",
     "plan",
     "plateau",
@@ -84,6 +87,7 @@ __all__ = [
     "schedules",
     "spaces",
     "static",
+    "store",
     "studies",
     "sweep",
     "table",
@@ -107,6 +111,7 @@ if TYPE_CHECKING:
         runs,
         schedules,
         spaces,
+        store,
         studies,
         tasks,
     )
@@ -117,6 +122,7 @@ if TYPE_CHECKING:
     from jaxlr.results import best, compare, load, marginal, save, table, weights
     from jaxlr.runs import experiment, run
     from jaxlr.spaces import Space, grid, sampled, static, zipped
+    from jaxlr.store import open
 else:
 
     def __getattr__(name: str) -> Any:

@@ -202,7 +202,7 @@ def test_the_guard_of_scripts_and_tests_can_fail() -> None:
         assert wrong_ways({**AROUND, module: source}) == {(module, "scripts.bench.rivals")}
 
 
-HEAVY = ("matplotlib", "sklearn", "pandas", "xarray")
+HEAVY = ("matplotlib", "sklearn", "pandas", "xarray", "zarr")
 
 
 def loaded(statement: str) -> list[str]:

@@ -3,7 +3,7 @@
 JAX and everything heavy is imported inside the commands, so that `jaxlr --help` answers at once.
 """
 
-from jaxlr.cli import bench, diagnose, find, schedule, study, sweep
+from jaxlr.cli import bench, diagnose, find, runs, schedule, study, sweep
 from jaxlr.cli.app import app, main
 
-__all__ = ["app", "bench", "diagnose", "find", "main", "schedule", "study", "sweep"]
+__all__ = ["app", "bench", "diagnose", "find", "main", "runs", "schedule", "study", "sweep"]

@@ -42,6 +42,14 @@ def sweep(
     seeds: Annotated[int, typer.Option(help="Trainings of every setting, with different weights and orders.")] = 8,
     epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 50,
     batch_size: Annotated[int, typer.Option(help="Examples in an update.")] = 32,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder that holds what is finished: the same command goes on after an interrupt, and more rates, "
+            "momenta or seeds train what is new.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[Path, typer.Option(help="The curves (NetCDF); the figure goes beside it.")] = Path("run.nc"),
     force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
@@ -73,7 +81,7 @@ def sweep(
     writable(out.parent, [file.name for file in files], force)
     imported = time.perf_counter()
     bar = Bar(quiet)
-    ds = run_sweep(run, space, seeds=seeds, progress=bar)
+    ds = run_sweep(run, space, seeds=seeds, progress=bar, store=store).load()
     bar.close()
     trained = time.perf_counter()
     ds = _labelled(ds, rates, schedule)

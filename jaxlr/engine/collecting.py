@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
@@ -16,7 +16,33 @@ from jaxlr.engine.programs import Cost
 from jaxlr.engine.segments import Block, Decision, Segment, Walk
 from jaxlr.engine.tracing import Carried
 
-__all__ = ["Members", "Took", "collect"]
+__all__ = ["Members", "Sink", "Took", "collect"]
+
+
+class Sink(Protocol):
+    """Where segments go.
+
+    Attributes:
+        length: advances of a training.
+        advances: those of all members that are here.
+    """
+
+    length: int
+
+    @property
+    def advances(self) -> int: ...
+
+    def add(self, segment: Segment) -> None:
+        """Wait for a segment's metrics, and put them where they belong."""
+
+    def keep(self, block: Block, weights: PyTree) -> None:
+        """Put a finished block's weights where they belong."""
+
+    def due(self) -> bool:
+        """Whether what the block carries after this segment is to be saved: the devices wait for it."""
+
+    def save(self, block: Block) -> None:
+        """Save it, all segments up to here having been added."""
 
 
 class Members:
@@ -36,8 +62,15 @@ class Members:
         self.initial: Arrays = {}
         self.weights: PyTree = None
         self.done = np.zeros((settings, seeds), np.int32)
-        self.advances = 0
+        self.advances: int = 0
         self.length = length
+
+    def due(self) -> bool:
+        """Never: nothing is kept of what is on its way."""
+        return False
+
+    def save(self, block: Block) -> None:
+        """Nothing is kept of it."""
 
     @property
     def finished(self) -> np.ndarray:
@@ -103,7 +136,7 @@ class Took(NamedTuple):
 
 def collect(
     walk: Walk,
-    members: Members,
+    members: Sink,
     *,
     weights: Callable[[Carried], PyTree] | None = None,
     report: Callable[[int], None] = lambda done: None,
@@ -132,11 +165,14 @@ def collect(
             seconds += segment.seconds
             unread.append(segment)
             # The last one of a block does not wait for the next block: a failure shall be its own block's.
-            ahead = decide is None and segment.block.done < members.length
+            due = members.due()
+            ahead = decide is None and not due and segment.block.done < members.length
             try:
                 while len(unread) > ahead:
                     seconds += _read(unread.pop(0), members, weights)
                     report(members.advances)
+                if due:
+                    members.save(segment.block)
             except jax.errors.JaxRuntimeError as error:
                 unread.clear()
                 segment = walk.throw(error)
@@ -157,7 +193,7 @@ def _sent(walk: Walk, decision: Decision | None) -> Segment | None:
         return None
 
 
-def _read(segment: Segment, members: Members, weights: Callable[[Carried], PyTree] | None) -> float:
+def _read(segment: Segment, members: Sink, weights: Callable[[Carried], PyTree] | None) -> float:
     """Put a segment where it belongs; the seconds of waiting for it."""
     began = time.perf_counter()
     jax.block_until_ready((segment.metrics, segment.initial))

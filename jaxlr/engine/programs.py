@@ -26,6 +26,7 @@ from jaxlr.engine.fingerprints import fingerprint
 from jaxlr.engine.jaxprs import canonical
 from jaxlr.engine.layout import Layout
 from jaxlr.engine.tracing import Carried, Member, abstract_rows, trace
+from jaxlr.results import text
 from jaxlr.runs import Run
 from jaxlr.spaces import Group
 from jaxlr.spaces.values import label
@@ -132,10 +133,12 @@ class Traced(NamedTuple):
     programs: dict[Any, _Compiling]
     seconds: float
 
-    def only(self, i: int) -> Traced:
-        """One of the groups."""
+    def only(self, *which: int) -> Traced:
+        """Some of the groups."""
         return self._replace(
-            groups=self.groups[i : i + 1], members=self.members[i : i + 1], names=self.names[i : i + 1]
+            groups=[self.groups[i] for i in which],
+            members=[self.members[i] for i in which],
+            names=[self.names[i] for i in which],
         )
 
 
@@ -150,9 +153,14 @@ def traced(run: Run, groups: list[Group], key: jax.Array, keep: str | None) -> T
     names = [(*_kind(group), keep, key.dtype, jnp.result_type(float), rests_on) for group in groups]
     for name, group in zip(names, groups, strict=True):
         if name not in known.members:
-            known.members[name] = trace(run, group, key, keep)
+            try:
+                known.members[name] = trace(run, group, key, keep)
+            except Exception as error:
+                if len(groups) > 1:
+                    error.add_note(f"This was in the settings with {_static(group)}.")
+                raise
     members = [known.members[name] for name in names]
-    _check_alike(members)
+    _check_alike(groups, members)
     return Traced(run, groups, members, names, key, known.programs, time.perf_counter() - began)
 
 
@@ -192,12 +200,17 @@ def _kind(group: Group) -> tuple[Any, ...]:
     return statics, tree, tuple((leaf.shape[1:], leaf.dtype.name) for leaf in leaves)
 
 
-def _check_alike(members: Sequence[Member]) -> None:
+def _check_alike(groups: Sequence[Group], members: Sequence[Member]) -> None:
     """Every group gives the same metrics: they go into the same arrays."""
     found = [{name: (leaf.shape, str(leaf.dtype)) for name, leaf in member.metrics.items()} for member in members]
-    for other in found[1:]:
+    for group, other in zip(groups, found, strict=True):
         if other != found[0]:
-            raise ValueError(f"a training must give the same arrays for every static value, got {found[0]} and {other}")
+            got = f"{found[0]} with {_static(groups[0])} and {other} with {_static(group)}"
+            raise ValueError(f"a training must give the same arrays for every static value, got {got}")
+
+
+def _static(group: Group) -> str:
+    return ", ".join(f"{name}={text(value)}" for name, value in group.static.items())
 
 
 def begin(traced: Traced, layout: Layout) -> Cost:

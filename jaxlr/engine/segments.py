@@ -23,7 +23,7 @@ from jaxlr.engine.layout import Layout, Shape
 from jaxlr.engine.programs import Cost, Program, Traced
 from jaxlr.spaces import Group
 
-__all__ = ["Block", "Decision", "Segment", "Walk", "segments"]
+__all__ = ["Begun", "Block", "Decision", "Segment", "Walk", "segments"]
 
 
 class Block(NamedTuple):
@@ -46,6 +46,22 @@ class Block(NamedTuple):
     done: int = 0
     carried: PyTree = None
     steered: bool = False
+
+
+class Begun(NamedTuple):
+    """Members that have gone some way already.
+
+    Attributes:
+        settings: positions of the settings in the space, `[n]`, of one group.
+        seeds: `[m]`.
+        done: advances made.
+        carried: what the last one handed on, arrays `[n, m, ...]` as `carries.on_host` has them.
+    """
+
+    settings: np.ndarray
+    seeds: np.ndarray
+    done: int
+    carried: PyTree
 
 
 class Segment(NamedTuple):
@@ -103,7 +119,14 @@ class _Trainer(NamedTuple):
 
 
 def segments(
-    traced: Traced, compiled: Sequence[Program], layout: Layout, seeds: int, advances: int | None = None
+    traced: Traced,
+    compiled: Sequence[Program],
+    layout: Layout,
+    seeds: int,
+    advances: int | None = None,
+    *,
+    left: np.ndarray | None = None,
+    begun: Sequence[Begun] = (),
 ) -> Walk:
     """Train groups of settings block by block, and yield every segment; `send` a `Decision`, or None to go on.
 
@@ -116,17 +139,21 @@ def segments(
         layout: the block's shape.
         seeds: number of seeds.
         advances: how many to make until a block's first decision, as in `Decision`.
+        left: which members are to be trained from the beginning, `[settings, seeds]`; all by default.
+        begun: members that go on first.
     """
     stopped: set[int] = set()
     for i, program in enumerate(compiled):
         trainer = _Trainer(traced.only(i), program, layout)
-        left = _cut(_whole(traced.groups[i], np.arange(seeds)), layout.shape)
+        group = traced.groups[i]
+        wholes = [*_going_on(group, begun), *_rectangles(group, seeds, left)]
+        blocks: Iterator[Block] = itertools.chain.from_iterable(_cut(whole, layout.shape) for whole in wholes)
         while True:
             paused: list[Block] = []
-            trainer = yield from _round(trainer, left, paused, stopped, advances)
+            trainer = yield from _round(trainer, blocks, paused, stopped, advances)
             if not paused:
                 break
-            left = iter(_gathered(paused, stopped, trainer.layout.shape))
+            blocks = _gathered(paused, stopped, trainer.layout.shape)
 
 
 def _round(
@@ -179,9 +206,28 @@ def _seeds(block: Block, shape: Shape) -> np.ndarray:
     return _padded(block.seeds, shape.seeds).astype(np.int32)
 
 
-def _whole(group: Group, seeds: np.ndarray) -> Block:
-    """A group as one block, before it is cut."""
-    return Block(group.rows, seeds, np.arange(len(group.rows)), group.traced)
+def _rectangles(group: Group, seeds: int, left: np.ndarray | None) -> Iterator[Block]:
+    """The members that are left of a group, before they are cut: settings with the same seeds left together."""
+    if left is None:
+        yield Block(group.rows, np.arange(seeds), np.arange(len(group.rows)), group.traced)
+        return
+    patterns, first, which = np.unique(left[group.rows], axis=0, return_index=True, return_inverse=True)
+    for i in np.argsort(first):
+        if patterns[i].any():
+            yield _of(group, np.flatnonzero(which.ravel() == i), np.flatnonzero(patterns[i]))
+
+
+def _going_on(group: Group, begun: Sequence[Begun]) -> Iterator[Block]:
+    """Those of the group that have begun."""
+    for one in begun:
+        rows = np.flatnonzero(np.isin(group.rows, one.settings))
+        if len(rows):
+            block = _of(group, rows[np.argsort(np.argsort(one.settings))], one.seeds)
+            yield block._replace(done=one.done, carried=one.carried)
+
+
+def _of(group: Group, rows: np.ndarray, seeds: np.ndarray) -> Block:
+    return Block(group.rows[rows], seeds, rows, jax.tree.map(lambda leaf: leaf[rows], group.traced))
 
 
 def _anew(block: Block) -> Block:

@@ -6,39 +6,33 @@ space -> groups (what must be compiled in) -> programs (one for each group) -> s
 from __future__ import annotations
 
 import math
-import operator
 import time
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, overload
 
 import jax
-import jax.numpy as jnp
 
 from jaxlr import _checks
-from jaxlr._types import Metrics, PyTree
-from jaxlr.engine import forms, programs
-from jaxlr.engine import layout as blocks
+from jaxlr._types import PyTree
+from jaxlr.engine import programs
 from jaxlr.engine.carries import from_host
-from jaxlr.engine.collecting import Members, collect
-from jaxlr.engine.layout import Layout, Shape
-from jaxlr.engine.programs import Cost, Program, Traced
+from jaxlr.engine.collecting import Members, Took, collect
+from jaxlr.engine.layout import Shape
+from jaxlr.engine.preparing import Devices, Trainable, laid_out, prepare
+from jaxlr.engine.programs import Cost
 from jaxlr.engine.segments import segments
+from jaxlr.engine.stored import Durable, stored
 from jaxlr.engine.tracing import Carried
 from jaxlr.runs import Run, as_run
 from jaxlr.spaces import Space
-from jaxlr.spaces import group as grouped
-from jaxlr.spaces.values import is_number
+from jaxlr.store import Given
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Plan", "Trainable", "compile_ahead", "plan", "prepare", "sweep"]
+__all__ = ["Plan", "Trainable", "compile_ahead", "plan", "sweep"]
 
-Trainable: TypeAlias = Run | Callable[..., Metrics]
-"""What can be swept: a run, or a function `train(key, **hyperparameters)`."""
-
-Devices: TypeAlias = int | Sequence[jax.Device] | None
 Progress: TypeAlias = bool | Callable[[int, int], None]
 
 
@@ -85,6 +79,9 @@ def sweep(
     keep: None = None,
     may_be_nan: Collection[str] = (),
     progress: Progress = False,
+    store: Given | None = None,
+    save_every: float = 60.0,
+    force: bool = False,
 ) -> xr.Dataset: ...
 
 
@@ -101,6 +98,9 @@ def sweep(
     keep: Literal["last", "best"],
     may_be_nan: Collection[str] = (),
     progress: Progress = False,
+    store: Given | None = None,
+    save_every: float = 60.0,
+    force: bool = False,
 ) -> tuple[xr.Dataset, PyTree]: ...
 
 
@@ -116,6 +116,9 @@ def sweep(
     keep: Literal["last", "best"] | None = None,
     may_be_nan: Collection[str] = (),
     progress: Progress = False,
+    store: Given | None = None,
+    save_every: float = 60.0,
+    force: bool = False,
 ) -> xr.Dataset | tuple[xr.Dataset, PyTree]:
     """Train every setting of `space` with every seed and return labelled curves.
 
@@ -141,6 +144,12 @@ def sweep(
             lowest `val_loss` (`loss` without test data). A pair of functions gives its carries.
         may_be_nan: metrics of which NaN and infinity are no divergence, such as a mean over what may be empty.
         progress: True for a bar, or a function of the epochs done and the epochs in all.
+        store: a folder, or a URL that Zarr understands (with the extra `cloud`), that holds what is finished. The same
+            call goes on after whatever ended it; more values on an axis, more settings or more seeds train what is
+            new, in blocks of the same shape. `jaxlr.open` shows what is there at any time. SIGINT and SIGTERM end the
+            sweep when the segment is done and saved.
+        save_every: seconds after which what the block in training carries is saved too, in a local folder.
+        force: delete what a store holds where it is another sweep.
 
     Returns:
         A Dataset with the dimensions `(<axes...>, seed, epoch)` (or `step`): the run's metrics, and for each member
@@ -153,7 +162,8 @@ def sweep(
 
     Raises:
         ValueError: a hyperparameter that nobody takes or that somebody lacks, a value out of range, or an argument
-            below 1.
+            below 1; a store that is damaged or holds another sweep.
+        BlockingIOError: another process writes the store.
         TypeError: `run` or `space` is of the wrong kind, or a traced hyperparameter is used as a Python number.
 
     >>> import jax.numpy as jnp
@@ -169,11 +179,17 @@ def sweep(
     key = jax.random.key(0) if key is None else key
     _checks.key("key", key)
     given = as_run(run)
+    report = _reporter(progress, given.length * len(space) * seeds)
+    if store is not None:
+        _checks.positive("save_every", save_every)
+        if keep is not None:
+            raise ValueError(f"keep must be left out with a store, which holds no weights; got {keep!r}")
+        durable = Durable(store, save_every, force)
+        return stored(given, space, seeds, key, chunk, devices, segment, may_be_nan, report, _spent, durable)
     traced, compiled, layout, cost = prepare(given, space, seeds, key, chunk, devices, segment, keep)
     members = Members(len(space), seeds, given.length)
     began = time.perf_counter()
     walk = segments(traced, compiled, layout, seeds)
-    report = _reporter(progress, given.length * len(space) * seeds)
     took = collect(walk, members, weights=_weights(given, keep), report=report)
     if took.interrupted:
         warnings.warn("the sweep was interrupted: what is there is returned", stacklevel=2)
@@ -183,7 +199,7 @@ def sweep(
         "device": layout.devices[0].device_kind,
         "form": layout.reason,
         "chunk": ", then ".join(map(str, dict.fromkeys([layout.shape, *took.shapes]))),
-        **_costs(cost.plus(took.cost), took.cost, took.device_seconds, time.perf_counter() - began),
+        **_spent(cost.plus(took.cost), took, time.perf_counter() - began),
     }
     ds = label(
         space,
@@ -209,15 +225,15 @@ def _weights(run: Run, keep: str | None) -> Callable[[Carried], PyTree] | None:
     return (lambda carried: carried.best) if keep == "best" else (lambda carried: of(carried.run))
 
 
-def _costs(cost: Cost, on_the_way: Cost, device_seconds: float, seconds: float) -> dict[str, Any]:
+def _spent(cost: Cost, took: Took, seconds: float) -> dict[str, Any]:
     """Where the time went: `host_seconds` is the part of `run_seconds` that no device was waited for."""
-    running = seconds - on_the_way.trace_seconds - on_the_way.compile_seconds
+    running = seconds - took.cost.trace_seconds - took.cost.compile_seconds
     return {
         "compilations": cost.compilations,
         "trace_seconds": round(cost.trace_seconds, 3),
         "compile_seconds": round(cost.compile_seconds, 3),
         "run_seconds": round(running, 3),
-        "host_seconds": round(running - device_seconds, 3),
+        "host_seconds": round(running - took.device_seconds, 3),
     }
 
 
@@ -278,124 +294,9 @@ def compile_ahead(
     (1, 0)
     """
     given = as_run(run)
-    traced, layout = _laid_out(given, space, seeds, jax.random.key(0), chunk, devices, segment, None)
+    traced, layout = laid_out(given, space, seeds, jax.random.key(0), chunk, devices, segment, None)
     cost = programs.begin(traced, layout)
     return cost._replace(trace_seconds=cost.trace_seconds + traced.seconds)
-
-
-def prepare(
-    run: Run,
-    space: Space,
-    seeds: int,
-    key: jax.Array,
-    chunk: int | Literal["auto"],
-    devices: Devices,
-    segment: int,
-    keep: str | None,
-) -> tuple[Traced, list[Program], Layout, Cost]:
-    """Check everything, lay out the blocks and compile: the groups traced, their programs, the layout, what it took."""
-    traced, layout = _laid_out(run, space, seeds, key, chunk, devices, segment, keep)
-    compiled, layout, cost = _fitting(traced, layout, adapt=chunk == "auto")
-    return traced, compiled, layout, cost._replace(trace_seconds=cost.trace_seconds + traced.seconds)
-
-
-def _laid_out(
-    run: Run,
-    space: Space,
-    seeds: int,
-    key: jax.Array,
-    chunk: int | Literal["auto"],
-    devices: Devices,
-    segment: int,
-    keep: str | None,
-) -> tuple[Traced, Layout]:
-    """Every check that needs no compilation, the groups traced, and the layout of their blocks."""
-    if not isinstance(space, Space):
-        raise TypeError(f"space must be made by grid(...), zipped(...) and their products and sums, got {space!r}")
-    _check_surroundings(key)
-    blocks.check(seeds, chunk, segment, keep)
-    used = blocks.chosen(devices)
-    groups = grouped(space, run.static_names)
-    rows = list(space.rows())
-    for group in groups:
-        for setting in _corners([rows[i] for i in group.rows]):
-            run.check(setting)
-    if keep is not None and run.weights is None:
-        raise ValueError(f"keep must be left out for a training function, whose weights are its own; got {keep!r}")
-    traced = programs.traced(run, groups, key, keep)
-    starts = [member.start.program for member in traced.members]
-    advances = [member.advance.program for member in traced.members]
-    form = forms.choose(starts, advances, used[0].platform, len(used))
-    if form.devices < len(used) and devices is not None:
-        warnings.warn(f"devices: the sweep runs {form.reason}", stacklevel=4)
-    sizes = [len(group.rows) for group in groups]
-    segment = segment if run.feed is None else 1  # what an advance is fed is all that is on the device
-    return traced, blocks.lay_out(sizes, seeds, chunk, used, form, segment, keep)
-
-
-def _check_surroundings(key: jax.Array) -> None:
-    """A sweep is compiled ahead and looped over on the host.
-
-    Raises:
-        RuntimeError: inside a transformation, or under a flag, with which that cannot be.
-    """
-    alone = "; to step through one training: run_one(run, setting, jit=False)"
-    if isinstance(key, jax.core.Tracer) or isinstance(jnp.zeros(()) + 0, jax.core.Tracer):
-        raise RuntimeError("a sweep must be called outside jit, vmap and grad: it compiles and maps what it is given")
-    if _flag("jax_disable_jit"):
-        raise RuntimeError(f"a sweep is compiled, so jax_disable_jit must be off, got it on{alone}")
-    if _flag("jax_debug_nans") or _flag("jax_debug_infs"):
-        raise RuntimeError(
-            "NaN and infinity are results of a sweep, of the members that diverge: jax_debug_nans and jax_debug_infs "
-            f"must be off, got one of them on{alone}"
-        )
-
-
-def _flag(name: str) -> bool:
-    """A flag of JAX as it is here and now, within its context managers (a name that type checkers do not know)."""
-    return bool(getattr(jax.config, name))
-
-
-def _corners(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The first setting, and those with the smallest and the largest value of each number: enough for range checks."""
-    corners = [rows[0]]
-    for name, first in rows[0].items():
-        if is_number(first):
-            for choose in (min, max):
-                row = choose(rows, key=operator.itemgetter(name))
-                if row not in corners:
-                    corners.append(row)
-    return corners
-
-
-def _fitting(traced: Traced, layout: Layout, *, adapt: bool) -> tuple[list[Program], Layout, Cost]:
-    """The groups' programs, of a block small enough for the devices' memory.
-
-    Raises:
-        ValueError: it is too large, and `adapt` is not set.
-    """
-    cost, room = Cost(), programs.room(layout.devices[0], len(layout.devices))
-    while True:
-        compiled, more = programs.compiled(traced, layout)
-        cost, need, shape = cost.plus(more), max(program.memory() for program in compiled), layout.shape
-        smaller = _fraction(shape, room / need) if need > room else shape
-        if smaller == shape:
-            return compiled, layout, cost
-        if not adapt:
-            raise ValueError(
-                f'chunk must be left at "auto" or be less than {shape.settings * shape.seeds}: '
-                f"it needs {need:.2g} bytes on each device, of which {room:.2g} are free"
-            )
-        layout = layout.of_shape(smaller)
-
-
-def _fraction(shape: Shape, part: float) -> Shape:
-    """Halved, and again to about a part of its members: compiling each shape on the way would take minutes."""
-    wanted = shape.settings * shape.seeds * part
-    smaller = shape.halved() or shape
-    while smaller.settings * smaller.seeds > max(wanted, 1):
-        smaller = smaller.halved() or smaller
-    return smaller
 
 
 def _reporter(progress: Progress, total: int) -> Callable[[int], None]:

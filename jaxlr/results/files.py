@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -20,6 +21,14 @@ __all__ = ["load", "save"]
 _SLASH = "\N{DIVISION SLASH}"
 """What stands for `/` in a name, which NetCDF keeps for groups."""
 
+_SEAL = b"\njaxlr blake2b "
+"""What the last line of a file begins with: a digest of all that stands before, which readers of HDF5 pass over."""
+
+_DIGITS = 64
+
+SEALED = len(_SEAL) + _DIGITS
+"""Bytes of that line."""
+
 
 def save(ds: xr.Dataset, path: str | Path, *, force: bool = False) -> Path:
     """Write a result as NetCDF-4, with all that is needed to read it in a year.
@@ -29,8 +38,9 @@ def save(ds: xr.Dataset, path: str | Path, *, force: bool = False) -> Path:
         path: the file, usually `*.nc`; `~` is the home folder, and missing folders are made.
         force: replace an existing file.
 
-    The file is written beside and put in place when it is complete: an interrupt leaves an old one as it is. A `/` in a
-    name, such as `train/loss`, is written as U+2215 and read back as it was.
+    The file is written beside and put in place when it is complete: an interrupt leaves an old one as it is. It ends
+    with a digest of its bytes, by which `load` knows a damaged one. A `/` in a name, such as `train/loss`, is written
+    as U+2215 and read back as it was.
 
     Returns:
         The path.
@@ -57,6 +67,9 @@ def save(ds: xr.Dataset, path: str | Path, *, force: bool = False) -> Path:
     try:
         _renamed(stored, "/", _SLASH).to_netcdf(part, engine="h5netcdf")
         with part.open("rb+") as file:
+            digest = _digest(file, part.stat().st_size)
+            file.write(_SEAL + digest)
+            file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
     finally:
@@ -88,14 +101,37 @@ def load(path: str | Path) -> xr.Dataset:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is no NetCDF-4 file.
+        ValueError: it is no NetCDF-4 file, or it is damaged: its bytes are not those that `save` wrote.
     """
     import xarray as xr
 
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"path must be a file that save wrote, got {path}, which is not there")
+    _check_seal(path)
     try:
         return _renamed(xr.load_dataset(path, engine="h5netcdf"), _SLASH, "/")
-    except OSError as error:
+    except Exception as error:  # of a file without a seal, HDF5 raises whatever its bytes lead to
         raise ValueError(f"path must be a NetCDF-4 file that save wrote, got {path} ({error})") from error
+
+
+def _check_seal(path: Path) -> None:
+    """Raise where a file's digest is not that of its bytes; files of other makers and versions have none."""
+    length = path.stat().st_size - SEALED
+    with path.open("rb") as file:
+        file.seek(max(length, 0))
+        seal = file.read()
+        if not seal.startswith(_SEAL):
+            return
+        file.seek(0)
+        if seal[len(_SEAL) :] != _digest(file, length):
+            raise ValueError(f"path must be a whole file, got {path}, which is damaged: its bytes have changed")
+
+
+def _digest(file: BinaryIO, length: int) -> bytes:
+    """Of the next bytes of a file, in hexadecimal digits."""
+    digest = hashlib.blake2b(digest_size=_DIGITS // 2)
+    while length > 0 and (piece := file.read(min(length, 2**20))):
+        digest.update(piece)
+        length -= len(piece)
+    return digest.hexdigest().encode()

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from jaxlr.spaces.values import label as identity
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["label", "text"]
+__all__ = ["Judged", "coordinates", "dims_within", "given", "judge", "label", "meaning", "rate_note", "text"]
 
 _MEANINGS = {
     "loss": "training loss, running over the epoch, each batch before its update",
@@ -71,34 +71,76 @@ def label(
     """
     import xarray as xr
 
-    if along is None:
-        arrays, along = {name: values[:, :, 0] for name, values in arrays.items()}, "step"
-    status, first, where = _status(arrays, finished, frozenset(may_be_nan))
-    kept = {name: _masked(values, first) for name, values in arrays.items() if name != "stopped"}
+    judged = judge(arrays, finished, along, may_be_nan)
+    along = along or "step"
     dims = space.dims
 
-    def variable(name: str, values: np.ndarray, *within: str) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
-        more = values.ndim - 2 - len(within)
-        names = (*within, *(_WITHIN.get(name) or (f"{name}_{i}" for i in range(more))))
-        meaning = {"description": _MEANINGS[name]} if name in _MEANINGS else {}
-        return (*dims, "seed", *names), values.reshape(*dims.values(), *values.shape[1:]), meaning
+    def variable(name: str, values: np.ndarray, *along: str) -> tuple[tuple[str, ...], np.ndarray, dict[str, str]]:
+        within = dims_within(name, values.ndim - 2, *along)
+        return (*dims, "seed", *within), values.reshape(*dims.values(), *values.shape[1:]), meaning(name)
 
-    lengths = {values.shape[2] for values in kept.values() if values.ndim > 2}
+    lengths = {values.shape[2] for values in judged.arrays.values() if values.ndim > 2}
     if len(lengths) > 1:
         raise ValueError(f"arrays of a training must have one length, got {sorted(lengths)}")
-    coords = {**_coordinates(space), "seed": np.arange(finished.shape[1])}
+    coords = {**coordinates(space), "seed": np.arange(finished.shape[1])}
     if lengths:
         coords[along] = stride * np.arange(1, lengths.pop() + 1)
-    data = {name: variable(name, values, *([along] if values.ndim > 2 else [])) for name, values in kept.items()}
+    data = {
+        name: variable(name, values, *([along] if values.ndim > 2 else [])) for name, values in judged.arrays.items()
+    }
     data |= {name: variable(name, values) for name, values in initial.items()}
-    data |= {"status": variable("status", status), "diverged_at": variable("diverged_at", stride * first)}
-    if first.any():
-        data["diverged_in"] = variable("diverged_in", where)
-    return xr.Dataset(data, coords, {**origin(), **attributes, **_rate_note(arrays, finished), **_given(space)})
+    data |= {"status": variable("status", judged.status), "diverged_at": variable("diverged_at", stride * judged.first)}
+    if judged.first.any():
+        data["diverged_in"] = variable("diverged_in", judged.where)
+    note = rate_note(arrays["rate"][finished]) if "rate" in arrays else {}
+    return xr.Dataset(data, coords, {**origin(), **attributes, **note, **given(space)})
 
 
-def _rate_note(arrays: Mapping[str, np.ndarray], finished: np.ndarray) -> dict[str, str]:
-    if "rate" not in arrays or not np.isnan(arrays["rate"][finished]).all():
+class Judged(NamedTuple):
+    """What members came to.
+
+    Attributes:
+        arrays: variable -> values `[settings, seeds, ...]`, NaN from where they diverged.
+        status: a word for each `[settings, seeds]`.
+        first: the first epoch or step that is not finite, counted from 1; 0 for none.
+        where: the variable that was not finite then; empty for none.
+    """
+
+    arrays: dict[str, np.ndarray]
+    status: np.ndarray
+    first: np.ndarray
+    where: np.ndarray
+
+
+def judge(
+    arrays: Mapping[str, np.ndarray], finished: np.ndarray, along: str | None, may_be_nan: Collection[str]
+) -> Judged:
+    """Judge members by their arrays; each by its own alone."""
+    if along is None:
+        arrays = {name: values[:, :, 0] for name, values in arrays.items()}
+    status, first, where = _status(arrays, finished, frozenset(may_be_nan))
+    kept = {name: _masked(values, first) for name, values in arrays.items() if name != "stopped"}
+    return Judged(kept, status, first, where)
+
+
+def dims_within(name: str, rank: int, *along: str) -> tuple[str, ...]:
+    """The dimensions of a variable within a member.
+
+    >>> dims_within("loss", 1, "epoch"), dims_within("weights", 3, "epoch")
+    (('epoch',), ('epoch', 'weights_0', 'weights_1'))
+    """
+    more = rank - len(along)
+    return (*along, *(_WITHIN.get(name) or (f"{name}_{i}" for i in range(more))))
+
+
+def meaning(name: str) -> dict[str, str]:
+    """What a variable says of itself, where that is known."""
+    return {"description": _MEANINGS[name]} if name in _MEANINGS else {}
+
+
+def rate_note(rates: np.ndarray) -> dict[str, str]:
+    """Why there are no rates, where the finished members have none."""
+    if not np.isnan(rates).all():
         return {}
     return {
         "rate_note": "unknown: the optimizer neither takes `learning_rate` nor holds it in its state nor comes with a "
@@ -149,7 +191,7 @@ def _masked(values: np.ndarray, first: np.ndarray) -> np.ndarray:
     return np.where(gone.reshape(values.shape), np.nan, values).astype(values.dtype)
 
 
-def _given(space: Space) -> dict[str, Any]:
+def given(space: Space) -> dict[str, Any]:
     """The values that their labels do not give back, for `best`."""
     found = {}
     for axis in space.axes:
@@ -165,7 +207,7 @@ def _given(space: Space) -> dict[str, Any]:
     return {GIVEN: AsGiven(found)} if found else {}
 
 
-def _coordinates(space: Space) -> dict[str, Any]:
+def coordinates(space: Space) -> dict[str, Any]:
     """Coordinates of every hyperparameter: on its dimension, or a scalar where it is fixed."""
     coords: dict[str, Any] = {}
     for axis in space.axes:

@@ -132,6 +132,9 @@ BAD = {
         (("word.csv",), ("got 'x'",)),
     ],
     "find": FIND,
+    "runs list": [(("none",), ("DIR must be a folder, got none",)), ((), ("DIR",))],
+    "runs show": [(("none",), ("DIR must be a folder, got none",))],
+    "runs verify": [(("none",), ("DIR must be a folder, got none",)), ((".", "--repair"), ("--repair",))],
     "schedule plot": [(("linear(0.1, 10)", "--steps", "-1"), ("--steps",))],
     "schedule review": [(("linear(", "--steps", "5"), ("text must be a schedule",))],
     "schedule table": [

@@ -96,6 +96,42 @@ def test_settings_that_all_diverge_are_written_and_said(jaxlr, tmp_path: Path) -
     assert (load(tmp_path / "run.nc")["status"] == "diverged").all()
 
 
+def test_with_a_store_the_same_command_goes_on_and_runs_tells_of_it(jaxlr, tmp_path: Path) -> None:
+    store = tmp_path / "stores" / "lr"
+    arguments = ("sweep", "--data", "iris", *SMALL, "--store", store, "--out", tmp_path / "run.nc", "--force")
+    first = jaxlr(*arguments, "--lr", "0.1,0.01")
+    assert first.code == 0, first.err
+    second = jaxlr(*arguments, "--lr", "0.1,0.01,0.001")
+    assert second.code == 0, second.err
+    ds = load(tmp_path / "run.nc")
+    assert ds.sizes["learning_rate"] == 3
+    assert (ds["status"] == "ok").all()
+    listed = jaxlr("runs", "list", tmp_path / "stores")
+    assert listed.out[0].split() == ["store", "settings", "seeds", "finished", "diverged", "left", "written", "by"]
+    assert listed.out[1].split()[1:] == ["3", "2", "6", "of", "6", "(100%)", "0", "0", "s"]
+    shown = "\n".join(jaxlr("runs", "show", store).out)
+    assert "learning_rate 3 x seed 2" in shown
+    assert "best      name=sgd, learning_rate=" in shown
+    assert jaxlr("runs", "verify", store).out == [f"{store}: whole"]
+
+
+def test_what_is_damaged_is_listed_and_trained_anew(jaxlr, tmp_path: Path) -> None:
+    store = tmp_path / "lr"
+    arguments = ("sweep", "--data", "iris", *SMALL, "--lr", "0.1,0.01", "--store", store, "--force")
+    assert jaxlr(*arguments, "--out", tmp_path / "first.nc").code == 0
+    for file in (store / "val_loss" / "c" / "0" / "0" / "0", store / "status" / "c" / "0" / "0"):
+        file.write_bytes(file.read_bytes()[:-1])
+        again = jaxlr(*arguments, "--out", tmp_path / "second.nc")
+        assert again.code == 2
+        assert "is damaged" in again.err[-1]
+        found = jaxlr("runs", "verify", store)
+        assert (found.code, found.out[0]) == (1, f"{store}: 1 damaged files")
+        assert jaxlr("runs", "verify", store, "--retrain").code == 0
+        assert jaxlr(*arguments, "--out", tmp_path / "second.nc").code == 0
+        first, second = load(tmp_path / "first.nc"), load(tmp_path / "second.nc")
+        assert first.equals(second)
+
+
 def test_long_tables_show_the_best(jaxlr, tmp_path: Path) -> None:
     arguments = ("--data", "iris", "--lr", "1e-4:1:61:log", "--seeds", 1, "--epochs", 1, "--quiet")
     done = jaxlr("sweep", *arguments, "--out", tmp_path / "run.nc")

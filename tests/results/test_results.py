@@ -146,6 +146,42 @@ def test_bad_files(tmp_path: Path) -> None:
         load(tmp_path / "text.nc")
 
 
+@pytest.fixture(scope="module")
+def sealed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The bytes of a file that `save` wrote."""
+    return save(numbered(SPACES["zipped"]), tmp_path_factory.mktemp("sealed") / "run.nc").read_bytes()
+
+
+def test_a_changed_byte_is_one_error_and_no_noise(
+    sealed: bytes, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path, rng = tmp_path / "run.nc", np.random.default_rng(0)
+    for offset in rng.integers(0, len(sealed), 300):
+        damaged = bytearray(sealed)
+        damaged[offset] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        if offset < len(sealed) - results.files.SEALED:
+            with pytest.raises(ValueError, match=r"path must be a whole file, got .*run\.nc, which is damaged"):
+                load(path)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_file_that_was_cut_is_an_error(sealed: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run.nc"
+    for length in np.random.default_rng(0).integers(0, len(sealed) - results.files.SEALED, 50):
+        path.write_bytes(sealed[:length])
+        with pytest.raises(ValueError, match=r"path must be a NetCDF-4 file that save wrote, got .*run\.nc"):
+            load(path)
+
+
+def test_files_without_a_digest_and_other_readers_get_along(sealed: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run.nc"
+    path.write_bytes(sealed)
+    assert xr.load_dataset(path, engine="h5netcdf").equals(load(path))
+    path.write_bytes(sealed[: -results.files.SEALED])
+    assert load(path).equals(numbered(SPACES["zipped"]))
+
+
 LR = grid(lr=[0.001, 0.01, 0.1, 1.0])
 
 

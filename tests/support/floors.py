@@ -40,7 +40,8 @@ FLOORS = (
     Floor("tasks", "a model, its loss and its data", "_checks _types"),
     Floor("runs", "one training", "_checks _types schedules spaces plateau tasks"),
     Floor("results", "labelled curves, and what is read off them", "_checks _types schedules spaces"),
-    Floor("engine", "many trainings: programs, segments, the sweep", "_checks _types spaces runs results"),
+    Floor("store", "a sweep on disk: what is finished, what is on its way", "_types spaces results"),
+    Floor("engine", "many trainings: programs, segments, the sweep", "_checks _types spaces runs results store"),
     Floor("diagnosis", "what a curve says of its rate", "_checks _types spaces tasks runs results engine"),
     Floor("finder", "a learning rate to start with", "_checks _types schedules spaces tasks runs engine"),
     Floor("plots", "figures of results; nothing is trained", "_checks schedules results diagnosis finder"),
@@ -52,7 +53,7 @@ FLOORS = (
     Floor(
         "cli",
         "the command line",
-        "_checks schedules optimizers spaces tasks runs results engine diagnosis finder plots studies",
+        "_checks schedules optimizers spaces tasks runs results store engine diagnosis finder plots studies",
     ),
 )
 
