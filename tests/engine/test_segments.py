@@ -149,6 +149,7 @@ def test_survivors_are_gathered_into_fewer_blocks_and_their_numbers_are_uninterr
     def decide(one: Segment) -> Decision | None:
         return Decision(stop=stop[one.block.settings[0]], pause=True) if one.first == 0 else None
 
+    uninterrupted(run)  # compiles
     with compiled_programs() as compiled:
         found = walked(run, decide)
     assert "advance" not in compiled

@@ -475,7 +475,6 @@ def test_bad_input(arguments: dict[str, Any], error: type[Exception], message: s
     ("axes", "message"),
     [
         ({"learning_rate": [0.1, -0.1]}, "learning_rate must be zero or more, got -0.1"),
-        ({"learning_rate": [0.1, 0.0]}, "learning_rate must be positive, got 0.0"),
         ({"learning_rate": [0.1], "momentum": [0.5, 1.5]}, "momentum must be between 0 and 1, got 1.5"),
         ({"rate": [0.1]}, "'rate' is reserved"),
         ({"lr": [0.1]}, "every hyperparameter must be taken by somebody, got 'lr'"),
