@@ -17,4 +17,4 @@ CLIENTS: dict[str, ModuleType] = {
     "Equinox, BatchNorm": norm,
     "streamed data": stream,
 }
-"""Each module has a `Size`, an `AXIS` that is swept, `alone(size)`, the ways by hand, and `with_jaxlr(size)`, the run."""
+"""Each has a `Size`, an `AXIS` that is swept, `alone(size)`, the ways by hand, and `with_jaxlr(size)`, the run."""

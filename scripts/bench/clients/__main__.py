@@ -28,7 +28,7 @@ SEEDS = 2
 
 def ways_of(client: ModuleType) -> dict[str, Callable[[], Any]]:
     """The sweep, and the ways by hand."""
-    size, ((name, values),) = client.Size(), client.AXIS.items()
+    size, (values,) = client.Size(), client.AXIS.values()
     run, space = client.with_jaxlr(size), jaxlr.grid(**client.AXIS)
     by_hand = {
         way: (lambda train=train: train([float(value) for value in values], SEEDS))

@@ -42,7 +42,7 @@ class Net(linen.Module):
 def ring(key: jax.Array, size: int) -> jax.Array:
     """Points of eight clusters on a circle."""
     where, noise = jax.random.split(key)
-    angle = jax.random.randint(where, (size,), 0, 8) * (jnp.pi / 4)
+    angle = jax.random.randint(where, (size,), 0, 8).astype(jnp.float32) * (jnp.pi / 4)
     return jnp.stack([jnp.cos(angle), jnp.sin(angle)], -1) + 0.05 * jax.random.normal(noise, (size, 2))
 
 

@@ -92,7 +92,9 @@ def _scanned(plain: Plain) -> Callable[[jax.Array, Any], Any]:
     def train(key: jax.Array, value: Any) -> Any:
         def update(carry: Any, given: tuple[jax.Array, jax.Array]) -> Any:
             rows, noise = given
-            return plain.update(carry, jax.tree.map(lambda array: jnp.take(array, rows, axis=0), plain.data), noise, value)
+            return plain.update(
+                carry, jax.tree.map(lambda array: jnp.take(array, rows, axis=0), plain.data), noise, value
+            )
 
         def epoch(carry: Any, number: jax.Array) -> Any:
             carry, seen = jax.lax.scan(update, carry, _batches(plain, key, number))
