@@ -30,15 +30,15 @@ class Net(nnx.Module):
     """Two convolutions and two dense layers."""
 
     def __init__(self, size: Size, rngs: nnx.Rngs) -> None:
-        self.first = nnx.Conv(1, size.channels, (3, 3), rngs=rngs)
-        self.second = nnx.Conv(size.channels, 2 * size.channels, (3, 3), rngs=rngs)
+        self.first = nnx.Conv(1, size.channels, (3, 3), strides=2, rngs=rngs)
+        self.second = nnx.Conv(size.channels, 2 * size.channels, (3, 3), strides=2, rngs=rngs)
         self.dropout = nnx.Dropout(0.25)
         self.hidden = nnx.Linear(2 * size.channels * (size.side // 4) ** 2, 64, rngs=rngs)
         self.last = nnx.Linear(64, 10, rngs=rngs)
 
     def __call__(self, x: jax.Array, rngs: nnx.Rngs) -> jax.Array:
         for conv in (self.first, self.second):
-            x = nnx.avg_pool(nnx.relu(conv(x)), (2, 2), (2, 2))
+            x = nnx.relu(conv(x))
         x = nnx.relu(self.hidden(x.reshape(len(x), -1)))
         return self.last(self.dropout(x, rngs=rngs))
 

@@ -41,7 +41,7 @@ class GPT(linen.Module):
         position = self.param("position", linen.initializers.normal(0.02), (tokens.shape[1], size.width))
         x, mask = embedding(tokens) + position[None], linen.make_causal_mask(tokens)
         for _ in range(size.layers):
-            x += linen.SelfAttention(size.heads)(linen.LayerNorm()(x), mask=mask)
+            x += linen.MultiHeadDotProductAttention(size.heads)(linen.LayerNorm()(x), mask=mask)
             hidden = linen.gelu(linen.Dense(4 * size.width)(linen.LayerNorm()(x)))
             x += linen.Dense(size.width)(hidden)
         return embedding.attend(linen.LayerNorm()(x))
