@@ -4,7 +4,8 @@
 
 From the repository's root. Each client trains 8 values of a hyperparameter with 2 seeds: in a sweep; by `jit(vmap)`;
 in a Python loop over one compiled training; and, where it has epochs, in Python's loops over one compiled update. All
-evaluate alike and take turns in one process, once they are compiled.
+evaluate alike and take turns in one process, once they are compiled. Ratios are medians of pairs, of seconds by the
+clock and of the processor's, which other programs on the machine disturb less.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 
@@ -42,17 +43,24 @@ def lines(client: ModuleType) -> int:
     return len(inspect.getsource(client.with_jaxlr).split('"""')[2].strip().splitlines()) + 1
 
 
-def seconds(function: Callable[[], Any]) -> float:
-    began = time.perf_counter()
+class Took(NamedTuple):
+    """Seconds by the clock, and of the processor."""
+
+    clock: float
+    processor: float
+
+
+def seconds(function: Callable[[], Any]) -> Took:
+    began, used = time.perf_counter(), time.process_time()
     function()
-    return time.perf_counter() - began
+    return Took(time.perf_counter() - began, time.process_time() - used)
 
 
-def measured(client: ModuleType, repeats: int) -> tuple[dict[str, float], dict[str, list[float]]]:
+def measured(client: ModuleType, repeats: int) -> tuple[dict[str, Took], dict[str, list[Took]]]:
     """Seconds of the first time, in which it is compiled, and of `repeats` more in turn, by way."""
     ways = ways_of(client)
     first = {way: seconds(function) for way, function in ways.items()}
-    times: dict[str, list[float]] = {way: [] for way in ways}
+    times: dict[str, list[Took]] = {way: [] for way in ways}
     for _ in range(repeats):
         for way, function in ways.items():
             times[way].append(seconds(function))
@@ -62,18 +70,21 @@ def measured(client: ModuleType, repeats: int) -> tuple[dict[str, float], dict[s
 def row(name: str, repeats: int) -> str:
     """A client's line of the table."""
     first, times = measured(CLIENTS[name], repeats)
-    typical = {way: statistics.median(found) for way, found in times.items()}
+    typical = {way: statistics.median(took.clock for took in found) for way, found in times.items()}
     best = min((way for way in typical if way != "sweep"), key=typical.__getitem__)
-    ratios = sorted(a / b for a, b in zip(times["sweep"], times[best], strict=True))
     shown = [f"{typical[way]:.2f}" if way in typical else "" for way in ("sweep", "vmap", "loop", "loop over updates")]
-    compiling = f"{first['sweep'] - typical['sweep']:.1f} / {first[best] - typical[best]:.1f}"
-    ratio = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-    return f"| {' | '.join([name, str(lines(CLIENTS[name])), *shown, ratio, compiling])} |"
+    ratios = [[a[i] / b[i] for a, b in zip(times["sweep"], times[best], strict=True)] for i in range(2)]
+    compiling = f"{first['sweep'].clock - typical['sweep']:.1f} / {first[best].clock - typical[best]:.1f}"
+    return f"| {' | '.join([name, str(lines(CLIENTS[name])), *shown, *map(spread, ratios), compiling])} |"
+
+
+def spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
 
 
 HEAD = """\
-| client | lines | sweep, s | `jit(vmap)` | loop | loop over updates | sweep / best by hand | compiling, sweep / best |
-|---|---|---|---|---|---|---|---|"""
+| client | lines | sweep, s | `jit(vmap)` | loop | loop over updates | sweep / best by hand | processor's | compiling |
+|---|---|---|---|---|---|---|---|---|"""
 
 
 def main(arguments: list[str]) -> None:

@@ -20,7 +20,7 @@ class Size(NamedTuple):
     """How large a training is."""
 
     epochs: int = 2
-    examples: int = 128
+    examples: int = 96
     context: int = 64
     batch: int = 16
     width: int = 64

@@ -20,7 +20,7 @@ AXIS = {"learning_rate": np.geomspace(1e-4, 1e-2, 8)}
 class Size(NamedTuple):
     """How large a training is."""
 
-    epochs: int = 2
+    epochs: int = 4
     examples: int = 256
     side: int = 16
     batch: int = 32

@@ -21,7 +21,7 @@ RATE = 1e-3
 class Size(NamedTuple):
     """How large a training is."""
 
-    epochs: int = 2
+    epochs: int = 4
     examples: int = 512
     pixels: int = 784
     width: int = 256
