@@ -383,19 +383,26 @@ def _together(
 def _in_turn(
     member: Member, walk: Callable[[Step, Carried], Any], carried: Carried, keys: jax.Array, rows: PyTree, fed: PyTree
 ) -> tuple[Carried, Metrics]:
-    """One member after the other, each by a whole segment."""
+    """One member after the other, each by a whole segment; what it carries is replaced where it lies."""
+    seeds = len(keys)
+    members = len(jax.tree.leaves(rows)[0]) * seeds
 
-    def setting(given: tuple[Carried, PyTree]) -> Any:
-        carried, row = given
+    def train(carried: Carried, i: jax.Array) -> tuple[Carried, Metrics]:
+        setting, seed = i // seeds, i % seeds
+        own, row, given = _entry(keys, seed), _entry(rows, setting), _entry(fed, seed)
+        one, metrics = walk(
+            lambda carried, number: member.advance.value(carried, own, row, number, given),
+            _entry(carried, (setting, seed)),
+        )
+        return jax.tree.map(lambda whole, new: whole.at[setting, seed].set(new), carried, one), metrics
 
-        def seed(given: tuple[Carried, jax.Array, PyTree]) -> Any:
-            carried, own, fed = given
-            return walk(lambda carried, number: member.advance.value(carried, own, row, number, fed), carried)
+    carried, metrics = jax.lax.scan(train, carried, jnp.arange(members))
+    apart = jax.tree.map(lambda values: values.reshape(-1, seeds, *values.shape[1:]), metrics)
+    return carried, jax.tree.map(lambda values: jnp.moveaxis(values, 2, 0), apart)
 
-        return jax.lax.map(seed, (carried, keys, fed))
 
-    carried, metrics = jax.lax.map(setting, (carried, rows))
-    return carried, jax.tree.map(lambda values: jnp.moveaxis(values, 2, 0), metrics)
+def _entry(tree: PyTree, at: Any) -> PyTree:
+    return jax.tree.map(lambda leaf: leaf[at], tree)
 
 
 def _seed_keys(key: jax.Array, seeds: jax.Array) -> jax.Array:

@@ -64,8 +64,14 @@ def updates(
         batch, rate = given
         return _update(parts, trained, batch, rates if rate is None else rate, batches, record)
 
+    def ready(given: tuple[Batch, Any]) -> tuple[Batch, Any]:
+        batch, rate = given
+        if isinstance(batch.examples, tuple):
+            return batch, rate
+        return batch._replace(examples=examples_at(parts.task, batch.examples)), rate
+
     full = len(batches.full.weight)
-    trained, seen = _scan(step, trained, (batches.full, None if each is None else each[:full]))
+    trained, seen = _scan(step, ready, trained, (batches.full, None if each is None else each[:full]))
     if batches.last is not None:
         trained, more = step(trained, (batches.last, None if each is None else each[full]))
         seen = jax.tree.map(lambda values, value: jnp.append(values, value), seen, more)
@@ -81,7 +87,7 @@ def _update(
 ) -> tuple[Trained, tuple[Metrics, Metrics]]:
     """One update: what is trained after it, the metrics' shares of the mean, and what is recorded of it."""
     task = parts.task
-    x, y = batch.examples if isinstance(batch.examples, tuple) else examples_at(task, batch.examples)
+    x, y = batch.examples
     key = batches.noise(batch.at)
 
     def loss(params: PyTree) -> tuple[jax.Array, tuple[Metrics, PyTree]]:
@@ -106,9 +112,12 @@ def _update(
 
 
 def _scan(
-    step: Callable[[Trained, Any], tuple[Trained, PyTree]], trained: Trained, given: PyTree
+    step: Callable[[Trained, Any], tuple[Trained, PyTree]],
+    ready: Callable[[PyTree], Any],
+    trained: Trained,
+    given: PyTree,
 ) -> tuple[Trained, PyTree]:
-    """`lax.scan`, with the batch handed on in the carry.
+    """`lax.scan`, with the batch made ready and handed on in the carry.
 
     As the scan's input, XLA on a CPU fuses the batch's slice into the first layer and loses the SIMD form: an update
     takes twice as long.
@@ -117,9 +126,9 @@ def _scan(
     def body(loop: tuple[Trained, Any], following: Any) -> tuple[tuple[Trained, Any], PyTree]:
         trained, batch = loop
         trained, seen = step(trained, batch)
-        return (trained, following), seen
+        return (trained, ready(following)), seen
 
-    first = jax.tree.map(lambda array: array[0], given)
+    first = ready(jax.tree.map(lambda array: array[0], given))
     rolled = jax.tree.map(lambda array: jnp.roll(array, -1, axis=0), given)
     (trained, _), seen = jax.lax.scan(body, (trained, first), rolled)
     return trained, seen
