@@ -21,9 +21,9 @@ class Size(NamedTuple):
 
     epochs: int = 4
     examples: int = 256
-    side: int = 28
+    side: int = 16
     batch: int = 32
-    channels: int = 16
+    channels: int = 8
 
 
 class Net(nnx.Module):
