@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxlr import _checks
@@ -63,7 +64,7 @@ def run_one(
     carry, rows = init(jax.random.fold_in(seed_key, 0), numbers), []
     feed = itertools.repeat(()) if given.feed is None else _only(given.feed.read([seed], 0))
     for number, fed in zip(range(1, given.length + 1), feed, strict=False):
-        carry, metrics = advance(carry, seed_key, number, numbers, *fed)
+        carry, metrics = advance(carry, seed_key, jnp.int32(number), numbers, *fed)
         rows.append(metrics)
     return {name: np.stack([np.asarray(row[name]) for row in rows]) for name in rows[0]}, carry
 

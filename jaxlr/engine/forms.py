@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn
 
-from jaxlr.engine.jaxprs import inner
+from jaxlr.engine.jaxprs import FACTORISATIONS, inner
 
 __all__ = ["Arithmetic", "Form", "arithmetic", "choose"]
 
@@ -36,12 +36,6 @@ _LARGE_PRODUCT = 2e6
 _SHARED_LARGE_PRODUCT = 5e5
 """The same for several CPU devices: batched products ask for the threads that the others use."""
 
-_FACTORISATIONS = frozenset(
-    {"cholesky", "eig", "eigh", "geqp3", "geqrf", "hessenberg", "householder_product", "lu", "ormqr", "qr", "schur"}
-    | {"svd", "symmetric_product", "sytrd", "tridiagonal"}
-)
-"""Primitives that call LAPACK."""
-
 
 class Form(NamedTuple):
     """How members are trained.
@@ -49,13 +43,11 @@ class Form(NamedTuple):
     Attributes:
         members: at most so many make a block on a device.
         in_turn: one after the other, not side by side.
-        devices: at most so many devices.
         reason: what made it so.
     """
 
     members: int
     in_turn: bool
-    devices: int
     reason: str
 
 
@@ -65,21 +57,19 @@ def choose(starts: Sequence[ClosedJaxpr], advances: Sequence[ClosedJaxpr], platf
     >>> import jax, jax.numpy as jnp
     >>> traced = jax.make_jaxpr(lambda a: a @ a)(jnp.ones((4, 4)))
     >>> choose([], [traced], "cpu", 2)
-    Form(members=64, in_turn=False, devices=2, reason='side by side: products of 1.3e+02 operations')
+    Form(members=64, in_turn=False, reason='side by side: products of 1.3e+02 operations')
     """
     if platform != "cpu":
-        return Form(_MANY_MEMBERS, False, devices, f"side by side: {platform}")
+        return Form(_MANY_MEMBERS, False, f"side by side: {platform}")
     names = {equation.primitive.name for program in (*starts, *advances) for equation, _ in _repeated(program, 1.0)}
-    alone = ""
-    if devices > 1 and not names.isdisjoint(_FACTORISATIONS):
-        # LAPACK's calls wait for threads of the pool that the other devices' calls hold: they may wait for ever.
-        devices, alone = 1, f"; on one device: several would wait for each other in {min(names & _FACTORISATIONS)}"
+    found = sorted(names & FACTORISATIONS)
+    singly = f"; one matrix at a time: {', '.join(found)}" if found else ""
     if "conv_general_dilated" in names:
-        return Form(_CONVOLVED_MEMBERS, False, devices, f"side by side: convolutions{alone}")
+        return Form(_CONVOLVED_MEMBERS, False, f"side by side: convolutions{singly}")
     typical = max(arithmetic(program).typical for program in advances)
     in_turn = typical >= (_LARGE_PRODUCT if devices == 1 else _SHARED_LARGE_PRODUCT)
     words = f"products of {typical:.2g} operations" if typical else "no products"
-    return Form(_CACHED_MEMBERS, in_turn, devices, f"{'in turn' if in_turn else 'side by side'}: {words}{alone}")
+    return Form(_CACHED_MEMBERS, in_turn, f"{'in turn' if in_turn else 'side by side'}: {words}{singly}")
 
 
 class Arithmetic(NamedTuple):

@@ -1,19 +1,32 @@
-"""Traced programs, read and rewritten: what they contain, and convolutions as XLA's CPU backend runs them fast.
+"""Traced programs, read and rewritten: what they contain, and `canonical`, what XLA's CPU backend makes the best of.
 
-Outside a loop XLA gives every convolution the dimension order NHWC, and HWIO for the kernel; in the body of a loop it
-does not, and a gradient by the kernel takes 40 to 70 times as long. `canonical` gives the order before XLA sees it.
+Convolutions: outside a loop XLA gives every one the dimension order NHWC, and HWIO for the kernel; in the body of a
+loop it does not, and a gradient by the kernel takes 40 to 70 times as long. They get the order before XLA sees them.
+
+Factorisations: JAX's kernel for several matrices gives them to the threads of XLA's pool and waits in one of these.
+Where as many such calls run at a time as the pool has threads, on one device too, they wait for ever. A single matrix
+is factorised by the thread that asks, so they are factorised one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+import functools
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jax.lax import ConvDimensionNumbers
 
-__all__ = ["canonical", "constants", "contains", "equations", "inner"]
+__all__ = ["FACTORISATIONS", "canonical", "constants", "contains", "equations", "inner"]
+
+FACTORISATIONS = frozenset(
+    {"cholesky", "eig", "eigh", "geqp3", "geqrf", "hessenberg", "householder_product", "lu", "ormqr", "qr", "schur"}
+    | {"svd", "triangular_solve", "tridiagonal", "tridiagonal_solve"}
+)
+"""Primitives that call LAPACK."""
 
 
 def equations(program: ClosedJaxpr | Jaxpr) -> Iterator[JaxprEqn]:
@@ -50,7 +63,7 @@ def _is_program(value: Any) -> bool:
 
 
 def canonical(closed: ClosedJaxpr) -> ClosedJaxpr:
-    """The program with every convolution in the order NHWC and HWIO, by explicit transpositions.
+    """The program with every convolution in the order NHWC and HWIO, by explicit transpositions; matrices one by one.
 
     >>> import jax, jax.numpy as jnp
     >>> def by_kernel(kernel, x):
@@ -60,14 +73,14 @@ def canonical(closed: ClosedJaxpr) -> ClosedJaxpr:
     >>> {e.params["dimension_numbers"].lhs_spec for e in found}
     {(0, 3, 1, 2)}
     """
-    if not contains(closed, {"conv_general_dilated"}):
+    if not contains(closed, {"conv_general_dilated", *FACTORISATIONS}):
         return closed
     types = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype, weak_type=v.aval.weak_type) for v in closed.jaxpr.invars]
     return jax.make_jaxpr(lambda *args: _evaluated(closed, args))(*types)
 
 
 def _evaluated(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
-    """The program's values, its convolutions computed in the canonical order."""
+    """The program's values, computed in the canonical way."""
     jaxpr = closed.jaxpr
     known = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *args], strict=True))
 
@@ -82,8 +95,10 @@ def _evaluated(closed: ClosedJaxpr, args: Sequence[Any]) -> list[Any]:
             params = {
                 name: jax.tree.map(_rewritten, part, is_leaf=_is_program) for name, part in equation.params.items()
             }
+            bind = functools.partial(equation.primitive.bind, **equation.primitive.get_bind_params(params))
             with equation.ctx.manager:
-                out = equation.primitive.bind(*given, **equation.primitive.get_bind_params(params))
+                one_by_one = equation.primitive.name in FACTORISATIONS
+                out = _mapped(bind, given) if one_by_one else bind(*given)
             out = out if equation.primitive.multiple_results else [out]
         known.update(zip(equation.outvars, out, strict=True))
     return [value(atom) for atom in jaxpr.outvars]
@@ -93,6 +108,17 @@ def _rewritten(value: Any) -> Any:
     if isinstance(value, ClosedJaxpr):
         return canonical(value)
     return canonical(ClosedJaxpr(value, ())).jaxpr if isinstance(value, Jaxpr) else value
+
+
+def _mapped(factorise: Callable[..., Any], given: Sequence[jax.Array]) -> Any:
+    """A function of matrices, which lie along the last two axes, one after the other for each of the leading axes."""
+    largest = max(given, key=jnp.ndim)
+    leading = largest.shape[:-2]
+    if not leading:
+        return factorise(*given)
+    flat = [array.reshape(math.prod(leading), *array.shape[len(leading) :]) for array in given]
+    found = jax.lax.map(lambda args: factorise(*args), flat)
+    return jax.tree.map(lambda array: array.reshape(*leading, *array.shape[1:]), found)
 
 
 def _convolved(lhs: jax.Array, rhs: jax.Array, *, dimension_numbers: ConvDimensionNumbers, **params: Any) -> jax.Array:

@@ -88,18 +88,18 @@ def lay_out(
         segment: advances of a segment.
         keep: which weights are kept.
 
-    >>> form = Form(64, False, 1, "small")
+    >>> form = Form(64, False, "small")
     >>> lay_out([21], 3, "auto", jax.devices()[:1], form, 100, None).shape
     Shape(settings=21, seeds=3, devices=1)
     >>> lay_out([90], 1, "auto", jax.devices()[:1], form, 100, None).shape
     Shape(settings=46, seeds=1, devices=1)
     """
-    inner, outer = _auto(max(rows), seeds, min(form.devices, len(devices)), form)
+    inner, outer = _auto(max(rows), seeds, len(devices), form)
     if chunk != "auto":
         # To the letter, since a block's shape decides the last bits: what a grid does not fill is trained unseen.
         inner = min(seeds, int(chunk))
         outer = int(chunk) // inner
-    used = tuple(devices[: min(form.devices, math.ceil(max(rows) / outer))])
+    used = tuple(devices[: math.ceil(max(rows) / outer)])
     shape = Shape(outer, inner, len(used))
     return Layout(shape, used, segment, keep, form.in_turn, form.reason).of_shape(shape)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import operator
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -71,8 +70,6 @@ def laid_out(
     starts = [member.start.program for member in traced.members]
     advances = [member.advance.program for member in traced.members]
     form = forms.choose(starts, advances, used[0].platform, len(used))
-    if form.devices < len(used) and devices is not None:
-        warnings.warn(f"devices: the sweep runs {form.reason}", stacklevel=4)
     sizes = [len(group.rows) for group in groups]
     segment = segment if run.feed is None else 1  # what an advance is fed is all that is on the device
     return traced, blocks.lay_out(sizes, seeds, chunk, used, form, segment, keep)

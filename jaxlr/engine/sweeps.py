@@ -137,8 +137,7 @@ def sweep(
         key: PRNG key; `jax.random.key(0)` by default.
         chunk: members (settings times seeds) in a block on each device. "auto" takes up to 64 on a CPU, 16 where they
             convolve, 4,096 elsewhere, and fewer where the compiled program needs more memory than there is.
-        devices: how many local devices, or which; all by default. CPU devices that factorise matrices would wait for
-            each other for ever, so that such a sweep runs on one.
+        devices: how many local devices, or which; all by default.
         segment: epochs (or other advances of the run) between which the host sees the metrics.
         keep: "last" or "best" to return the trained weights too: those after the last epoch, or at each member's
             lowest `val_loss` (`loss` without test data). A pair of functions gives its carries.

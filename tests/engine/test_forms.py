@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
+from jax.extend.core import ClosedJaxpr, jaxpr_as_fun
 
 import jaxlr
 from jaxlr import grid, plan
+from jaxlr.engine.jaxprs import FACTORISATIONS, canonical, equations
 
 LINEAR: dict[str, Callable[[jax.Array], jax.Array]] = {
     "cholesky": lambda a: jnp.linalg.cholesky(a),
@@ -38,31 +40,51 @@ def factorising(name: str) -> Callable[..., dict[str, jax.Array]]:
 
 
 @pytest.mark.parametrize("name", LINEAR)
-def test_what_factorises_runs_on_one_device_and_says_so(name: str) -> None:
-    given = plan(factorising(name), grid(lr=[0.1, 0.2, 0.3, 0.4]))
-    assert given.shape.devices == 1
-    assert "on one device: several would wait for each other in" in given.form
+def test_what_is_factorised_one_by_one_is_said(name: str) -> None:
+    given = plan(factorising(name), grid(lr=[0.1, 0.2, 0.3, 0.4]), devices=2)
+    assert "; one matrix at a time: " in given.form
+    assert given.shape.devices == 2
 
 
-@pytest.mark.parametrize("place", ["start", "a condition in a loop"])
-def test_a_factorisation_is_seen_wherever_it_is(place: str) -> None:
-    def init(key: jax.Array, hp: Any) -> jax.Array:
-        return jnp.linalg.inv(positive(key)) if place == "start" else positive(key)
+@pytest.mark.parametrize("name", LINEAR)
+def test_no_call_factorises_several_matrices(name: str) -> None:
+    """Of one matrix a call does not wait for the threads that others hold, and the numbers are the same."""
+    keys, rates = jax.random.split(jax.random.key(0), 6).reshape(2, 3), jnp.arange(1.0, 3.0)
+    mapped = jax.vmap(jax.vmap(factorising(name), (0, None)))
+    program = jax.make_jaxpr(lambda *args: mapped(*args)["loss"])(keys, rates)
+    alone = canonical(program)
+    assert most_axes(program) > 2 or name == "orthogonal"
+    assert most_axes(alone) == 2
+    np.testing.assert_allclose(jaxpr_as_fun(alone)(keys, rates)[0], mapped(keys, rates)["loss"], rtol=1e-5)
 
-    def advance(carry: jax.Array, key: jax.Array, hp: Any) -> Any:
+
+def most_axes(program: ClosedJaxpr) -> int:
+    """Axes of what is factorised."""
+    found = [e for e in equations(program) if e.primitive.name in FACTORISATIONS]
+    return max(len(atom.aval.shape) for equation in found for atom in equation.invars)
+
+
+def test_a_factorisation_inside_loops_and_conditions_and_its_gradient_are_rewritten_too() -> None:
+    def loss(a: jax.Array) -> jax.Array:
         def body(i: jax.Array, a: jax.Array) -> jax.Array:
-            return jax.lax.cond(i > 1, jnp.linalg.inv if place != "start" else (lambda a: a), lambda a: a, a)
+            return jax.lax.cond(i > 1, jnp.linalg.inv, lambda a: a, a)
 
-        carry = jax.lax.fori_loop(0, 3, body, carry)
-        return carry, {"loss": hp["lr"] * carry.sum()}
+        return jax.lax.fori_loop(0, 3, body, a).sum() + jnp.linalg.slogdet(a)[1]
 
-    assert plan(jaxlr.run(init, advance, length=2), grid(lr=[0.1, 0.2])).shape.devices == 1
+    many = jax.vmap(positive)(jax.random.split(jax.random.key(0), 3))
+    for function in (jax.vmap(loss), jax.vmap(lambda a: jax.jvp(loss, (a,), (a,))[1])):
+        alone = canonical(jax.make_jaxpr(function)(many))
+        assert most_axes(alone) == 2
+        np.testing.assert_allclose(jaxpr_as_fun(alone)(many)[0], function(many), rtol=1e-4)
 
 
-def test_the_attributes_and_a_warning_say_it_where_devices_were_asked_for() -> None:
-    with pytest.warns(UserWarning, match="devices: the sweep runs side by side"):
-        ds = jaxlr.sweep(factorising("qr"), grid(lr=[0.1, 0.2]), devices=2)
-    assert "on one device" in ds.attrs["form"]
+def test_a_sweep_that_factorises_is_the_function_itself() -> None:
+    train, rates = factorising("inv"), [0.1, 0.2, 0.3]
+    ds = jaxlr.sweep(train, grid(lr=rates), seeds=2, devices=2)
+    assert "one matrix at a time: lu" in ds.attrs["form"]
+    keys = [jax.random.fold_in(jax.random.key(0), seed) for seed in range(2)]
+    expected = [[float(train(key, jnp.float32(lr))["loss"]) for key in keys] for lr in rates]
+    np.testing.assert_allclose(ds["loss"], expected, rtol=1e-4)
 
 
 def multiplying(size: int) -> Callable[..., dict[str, jax.Array]]:

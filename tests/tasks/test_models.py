@@ -83,7 +83,6 @@ DROPPING = {
     "linen, training": Training(),
     "linen, is_eval": IsEval(),
     "nnx, rngs": WithRngs,
-    "nnx, of its own": OwnRngs,
     "equinox, key": WithKey,
 }
 
@@ -105,6 +104,14 @@ def test_it_drops_while_training_and_by_the_key_alone(name: str) -> None:
     evaluated = outputs(module, X, None)
     assert (evaluated != 0).all()
     np.testing.assert_allclose(first[first != 0], 2 * evaluated[first != 0], rtol=1e-5)
+
+
+def test_a_stream_of_ones_own_moves_on_with_the_state() -> None:
+    built, key = model(OwnRngs, X[:1]), jax.random.key(0)
+    params, state = built.init(key), built.init_state(key)
+    first, after = built.apply(params, state, X, key)
+    other, _ = built.apply(params, after, X, key)
+    assert (first != other).any()
 
 
 def test_a_stream_by_another_name_is_found() -> None:
