@@ -129,7 +129,9 @@ def test_what_wraps_an_optimizer_hands_it_the_value(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "rate", [1, np.int64(1), np.float32(1), np.array(1), jnp.int32(1), jnp.bfloat16(1), lambda step: 1], ids=repr
+    "rate",
+    [1, np.int64(1), np.float32(1), np.array(1), jnp.int32(1), jnp.bfloat16(1), lambda step: 1],
+    ids=["int", "int64", "float32", "array", "of JAX", "bfloat16", "schedule"],
 )
 def test_an_injected_rate_of_any_type_is_a_float(rate: Any) -> None:
     tx = injected(optax.sgd, learning_rate=rate)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
-__all__ = ["Data", "Model", "Optimizer", "momentum_of", "numbers", "widths"]
+__all__ = ["Data", "Kind", "Model", "Optimizer", "Target", "loaded", "momentum_of", "numbers", "task_of", "widths"]
 
 Data = Annotated[
     str,
     typer.Option(
-        help="blobs, breast_cancer, diabetes, digits, iris, wine; FILE.csv, whose target is the column target, "
-        "label or y or else the last; or FILE.npz with the arrays x, y and perhaps x_test, y_test."
+        help="blobs, breast_cancer, diabetes, digits, iris, wine; a table FILE.csv, .tsv, .csv.gz or .parquet; or "
+        "FILE.npz with the arrays x, y and perhaps x_test, y_test."
     ),
+]
+Target = Annotated[
+    str | None, typer.Option(help="The table's column to predict; by default target, label or y, or else the last.")
+]
+Kind = Annotated[
+    str | None, typer.Option("--task", help="classification or regression, where the target does not say it right.")
 ]
 Optimizer = Annotated[
     str,
@@ -25,6 +32,28 @@ Optimizer = Annotated[
     ),
 ]
 Model = Annotated[str, typer.Option(help="Units of each hidden layer of a ReLU network.")]
+
+
+def loaded(data: str, target: str | None, kind: str | None, quiet: bool = False) -> Any:
+    """The data, and unless `quiet` a line on the screen that says what was understood."""
+    from jaxlr import tasks
+
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always", UserWarning)
+        found = tasks.load(data, target=target, kind=kind)
+    for words in () if quiet else (f"{data}: {found}", *(str(note.message) for note in notes)):
+        typer.echo(words, err=True)
+    return found
+
+
+def task_of(table: Any, units: tuple[int, ...]) -> Any:
+    """A ReLU network on a table; a class may be among the rows kept for validation alone."""
+    from jaxlr import tasks
+
+    net = tasks.mlp(units)
+    if table.kind == "classification":
+        net = net.clone(outputs=max(2, 1 + int(max(table.y.max(), table.y_test.max()))))
+    return getattr(tasks, table.kind)(net, *table[:4])
 
 
 def numbers(option: str, text: str) -> list[float]:

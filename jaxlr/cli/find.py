@@ -12,7 +12,7 @@ import typer
 
 from jaxlr.cli import arguments
 from jaxlr.cli.app import app
-from jaxlr.cli.arguments import Data, Model, Optimizer
+from jaxlr.cli.arguments import Data, Kind, Model, Optimizer, Target
 from jaxlr.cli.running import Cache, set_up, writable
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @app.command()
 def find(
     data: Data = "blobs",
+    target: Target = None,
+    kind: Kind = None,
     model: Model = "50",
     optimizer: Optimizer = "sgd",
     momentum: Annotated[float | None, typer.Option(help="Momentum of sgd, or b1 of adam and its like.")] = None,
@@ -49,7 +51,7 @@ def find(
     set_up(cache)
     import optax
 
-    from jaxlr import _checks, find_lr, optimizers, tasks
+    from jaxlr import _checks, find_lr, optimizers
     from jaxlr.finder import curvature
 
     for option, count in (("--steps", steps), ("--seeds", seeds), ("--batch-size", batch_size)):
@@ -61,8 +63,7 @@ def find(
         make = functools.partial(make, **{arguments.momentum_of(make, optimizer): momentum})
     if out is not None and out.suffix != ".nc":
         raise ValueError(f"--out must be a file *.nc, got {out}")
-    loaded = tasks.load(data)
-    task = getattr(tasks, loaded.kind)(tasks.mlp(widths), *loaded[:4])
+    task = arguments.task_of(arguments.loaded(data, target, kind), widths)
     files = [] if out is None else [out, out.with_suffix(".png")]
     if out is not None:
         writable(out.parent, [file.name for file in files], force)

@@ -12,7 +12,7 @@ import typer
 
 from jaxlr.cli import arguments
 from jaxlr.cli.app import app
-from jaxlr.cli.arguments import Data, Model, Optimizer
+from jaxlr.cli.arguments import Data, Kind, Model, Optimizer, Target
 from jaxlr.cli.running import Bar, Cache, Profile, print_profile, set_up, writable
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ _BEST_ROWS = 20
 @app.command()
 def sweep(
     data: Data = "blobs",
+    target: Target = None,
+    kind: Kind = None,
     model: Model = "50",
     optimizer: Optimizer = "sgd",
     lr: Annotated[
@@ -64,7 +66,7 @@ def sweep(
     """
     began = time.perf_counter()
     set_up(cache)
-    from jaxlr import _checks, experiment, tasks
+    from jaxlr import _checks, experiment
     from jaxlr import sweep as run_sweep
 
     for option, count in (("--seeds", seeds), ("--epochs", epochs), ("--batch-size", batch_size)):
@@ -74,8 +76,7 @@ def sweep(
     figure = out.with_suffix(".png")
     if out.suffix != ".nc":
         raise ValueError(f"--out must be a file *.nc, got {out}")
-    loaded = tasks.load(data)
-    task = getattr(tasks, loaded.kind)(tasks.mlp(widths), *loaded[:4])
+    task = arguments.task_of(arguments.loaded(data, target, kind, quiet), widths)
     run = experiment(task, _named, epochs=epochs, batch_size=batch_size)
     files = [out, figure] if len(rates) > 1 else [out]
     writable(out.parent, [file.name for file in files], force)

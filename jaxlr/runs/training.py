@@ -278,7 +278,7 @@ def _advance(
     task = parts.task
     given, step = _batches(parts, options, carry, key, fed)
     value = None if carry.plateau is None else carry.plateau.value
-    rates = wiring.rates(parts, value, step + jnp.arange(given.updates, dtype=step.dtype))
+    rates = wiring.rates(parts, value, step + jnp.arange(given.updates, dtype=jnp.int32))
     before = Trained(carry.params, carry.state, carry.opt_state)
     trained, metrics = update_all(parts, before, given, rates, options.names)
     following = carry._replace(**trained._asdict(), step=carry.step + given.updates)

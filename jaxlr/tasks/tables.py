@@ -49,7 +49,11 @@ class Table(NamedTuple):
     def __str__(self) -> str:
         """What was understood, in a line."""
         rows, held = len(self.y) + len(self.y_test), len(self.y_test)
-        aim = f"{len(np.unique(self.y))} classes" if self.kind == "classification" else "a number to predict"
+        aim = (
+            f"{len(np.unique(np.append(self.y, self.y_test)))} classes"
+            if self.kind == "classification"
+            else "a number to predict"
+        )
         return f"{rows} rows, {self.x.shape[1]} features, {aim}; {held} rows kept for validation"
 
 

@@ -54,7 +54,7 @@ def test_every_optimizer_of_optax_by_name(jaxlr, tmp_path: Path, optimizer: str)
     out = tmp_path / "run.nc"
     done = jaxlr("sweep", "--data", "iris", "--optimizer", optimizer, "--lr", "0.1,0.01", *SMALL, "--out", out)
     assert done.code == 0
-    assert done.out[3].startswith(f"best by test loss: optimizer={optimizer}, learning_rate=")
+    assert done.out[3].startswith(f"best by validation loss: optimizer={optimizer}, learning_rate=")
     ds = load(out)
     assert ds["optimizer"].item() == optimizer
     assert np.isfinite(ds["loss"]).all()
@@ -111,7 +111,7 @@ def test_with_a_store_the_same_command_goes_on_and_runs_tells_of_it(jaxlr, tmp_p
     assert listed.out[1].split()[1:] == ["3", "2", "6", "of", "6", "(100%)", "0", "0", "s"]
     shown = "\n".join(jaxlr("runs", "show", store).out)
     assert "learning_rate 3 x seed 2" in shown
-    assert "best      name=sgd, learning_rate=" in shown
+    assert "best      optimizer=sgd, learning_rate=" in shown
     assert jaxlr("runs", "verify", store).out == [f"{store}: whole"]
 
 
@@ -139,3 +139,19 @@ def test_long_tables_show_the_best(jaxlr, tmp_path: Path) -> None:
     losses = [float(row.split()[1]) for row in done.out[1:21]]
     assert losses == sorted(losses)
     assert losses[0] == pytest.approx(float(load(tmp_path / "run.nc")["val_loss"].min()), rel=1e-3)
+
+
+def test_a_table_of_ones_own(jaxlr, tmp_path: Path) -> None:
+    """With semicolons and an id, the target by its name; what was understood is said apart from the results."""
+    rows = "".join(f"{i};{i * 7 % 11};{i % 3 + 1};{i * i}\n" for i in range(40))
+    (tmp_path / "t.csv").write_text("id;size;rooms;price\n" + rows)
+    out = tmp_path / "t.nc"
+    arguments = ("--lr", "0.1,0.01", "--epochs", 1, "--seeds", 1, "--no-cache", "--out", out)
+    code, lines, said = jaxlr("sweep", "--data", tmp_path / "t.csv", "--target", "rooms", *arguments)
+    assert code == 0
+    assert said[0].endswith("t.csv: 40 rows, 2 features, 3 classes; 8 rows kept for validation")
+    assert said[1].endswith("the column 'id' only numbers the rows and is left out")
+    assert "validation accuracy" in lines[0]
+    code, _, said = jaxlr("sweep", "--data", tmp_path / "t.csv", "--target", "floors", *arguments, "--force")
+    assert (code, len(said)) == (2, 1)
+    assert "target must be a column of" in said[0]
