@@ -10,7 +10,8 @@ import itertools
 import time
 import warnings
 from collections.abc import Collection, Generator, Iterator, Sequence
-from typing import NamedTuple, TypeAlias
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import numpy as np
@@ -19,8 +20,10 @@ from jaxlr._types import PyTree
 from jaxlr.engine import programs, tracing
 from jaxlr.engine.carries import from_host, on_host
 from jaxlr.engine.feeding import fed
+from jaxlr.engine.jaxprs import FACTORISATIONS, contains
 from jaxlr.engine.layout import Layout, Shape
 from jaxlr.engine.programs import Cost, Program, Traced
+from jaxlr.engine.tracing import Member
 from jaxlr.spaces import Group
 
 __all__ = ["Begun", "Block", "Decision", "Segment", "Walk", "segments"]
@@ -148,12 +151,24 @@ def segments(
         group = traced.groups[i]
         wholes = [*_going_on(group, begun), *_rectangles(group, seeds, left)]
         blocks: Iterator[Block] = itertools.chain.from_iterable(_cut(whole, layout.shape) for whole in wholes)
-        while True:
-            paused: list[Block] = []
-            trainer = yield from _round(trainer, blocks, paused, stopped, advances)
-            if not paused:
-                break
-            blocks = _gathered(paused, stopped, trainer.layout.shape)
+        with _single_threaded(traced.members[i], layout):
+            while True:
+                paused: list[Block] = []
+                trainer = yield from _round(trainer, blocks, paused, stopped, advances)
+                if not paused:
+                    break
+                blocks = _gathered(paused, stopped, trainer.layout.shape)
+
+
+def _single_threaded(member: Member, layout: Layout) -> AbstractContextManager[Any]:
+    """Where several CPU devices factorise at a time, the threads of LAPACK's own would wait for a core by spinning."""
+    several = len(layout.devices) > 1 and layout.devices[0].platform == "cpu"
+    if not several or not any(contains(part.program, FACTORISATIONS) for part in (member.start, member.advance)):
+        return nullcontext()
+    from threadpoolctl import threadpool_limits
+
+    limited: AbstractContextManager[Any] = threadpool_limits(limits=1, user_api="blas")
+    return limited
 
 
 def _round(
