@@ -34,16 +34,14 @@ Optimizer = Annotated[
 Model = Annotated[str, typer.Option(help="Units of each hidden layer of a ReLU network.")]
 
 
-def loaded(data: str, target: str | None, kind: str | None, quiet: bool = False) -> Any:
-    """The data, and unless `quiet` a line on the screen that says what was understood."""
+def loaded(data: str, target: str | None, kind: str | None) -> tuple[Any, list[str]]:
+    """The data, and in lines what was understood of them."""
     from jaxlr import tasks
 
     with warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always", UserWarning)
         found = tasks.load(data, target=target, kind=kind)
-    for words in () if quiet else (f"{data}: {found}", *(str(note.message) for note in notes)):
-        typer.echo(words, err=True)
-    return found
+    return found, [f"{data}: {found}", *(str(note.message) for note in notes)]
 
 
 def task_of(table: Any, units: tuple[int, ...]) -> Any:

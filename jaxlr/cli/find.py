@@ -63,10 +63,12 @@ def find(
         make = functools.partial(make, **{arguments.momentum_of(make, optimizer): momentum})
     if out is not None and out.suffix != ".nc":
         raise ValueError(f"--out must be a file *.nc, got {out}")
-    task = arguments.task_of(arguments.loaded(data, target, kind), widths)
+    table, understood = arguments.loaded(data, target, kind)
+    task = arguments.task_of(table, widths)
     files = [] if out is None else [out, out.with_suffix(".png")]
     if out is not None:
         writable(out.parent, [file.name for file in files], force)
+    typer.echo("\n".join(understood), err=True)
     found = find_lr(task, make, steps=steps, batch_size=batch_size, seeds=seeds)
     bounds = {}
     if methods and make.func in (optax.sgd, optimizers.sgd):

@@ -76,10 +76,13 @@ def sweep(
     figure = out.with_suffix(".png")
     if out.suffix != ".nc":
         raise ValueError(f"--out must be a file *.nc, got {out}")
-    task = arguments.task_of(arguments.loaded(data, target, kind, quiet), widths)
+    table, understood = arguments.loaded(data, target, kind)
+    task = arguments.task_of(table, widths)
     run = experiment(task, _named, epochs=epochs, batch_size=batch_size)
     files = [out, figure] if len(rates) > 1 else [out]
     writable(out.parent, [file.name for file in files], force)
+    if not quiet:
+        typer.echo("\n".join(understood), err=True)
     imported = time.perf_counter()
     bar = Bar(quiet)
     ds = run_sweep(run, space, seeds=seeds, progress=bar, store=store).load()

@@ -274,9 +274,10 @@ def test_negative_and_shifted_losses_read_alike_for_the_race(size: float, shift:
     ("arguments", "error", "words"),
     [
         ({"task": "blobs"}, TypeError, "task must be"),
-        ({"optimizer": 0.1}, TypeError, "optimizer must be a function of learning_rate"),
+        ({"optimizer": 0.1}, TypeError, "optimizer must be a function of hyperparameters"),
         ({"optimizer": lambda learning_rate, momentum: optax.sgd(learning_rate, momentum)}, ValueError, "momentum"),
-        ({"optimizer": lambda lr: optax.sgd(lr)}, ValueError, "learning_rate"),
+        ({"optimizer": lambda: optax.sgd(0.1)}, ValueError, "learning_rate"),
+        ({"optimizer": lambda lr, b1: optax.adam(lr, b1)}, ValueError, "learning_rate"),
         ({"optimizer": lambda learning_rate: learning_rate}, TypeError, "GradientTransformation"),
         ({"low": 0.0}, ValueError, "low must be positive"),
         ({"low": 1.0, "high": 0.1}, ValueError, "low must be below high"),
