@@ -179,7 +179,7 @@ def _over_seeds(values: np.ndarray, over: str, more: bool) -> np.ndarray:
 
 def _ties(losses: np.ndarray, row: int) -> tuple[int, ...]:
     """The settings of which `[settings, seeds]` say too little to tell them from one that is better in the mean."""
-    from scipy import stats
+    from scipy.special import stdtrit  # `scipy.stats` takes longer to import than this to compute
 
     seeds = losses.shape[1]
     if seeds < 2:
@@ -187,7 +187,7 @@ def _ties(losses: np.ndarray, row: int) -> tuple[int, ...]:
     worse = losses - losses[row]
     mean, error = worse.mean(axis=1), worse.std(axis=1, ddof=1) / np.sqrt(seeds)
     with np.errstate(invalid="ignore"):
-        alike = mean <= stats.t.ppf(0.975, seeds - 1) * error
+        alike = mean <= stdtrit(seeds - 1, 0.975) * error
     alike[row] = False
     return tuple(np.flatnonzero(alike).tolist())
 
